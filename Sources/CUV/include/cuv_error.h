@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// What the engine's functions return below zero. libuv's codes (UV_ECONNREFUSED …, negated errno) pass through unchanged.
+#ifndef CUV_ERROR_H
+#define CUV_ERROR_H
+
+#include <stdbool.h>
+
+enum {
+    CUV_E_TIMEOUT = -3001,       ///< a deadline passed
+    CUV_E_TRUNCATED = -3002,     ///< the stream ended before the framed end of the message
+    CUV_E_PROTOCOL = -3003,      ///< the peer broke the protocol of this carrier
+    CUV_E_RESET = -3004,         ///< the peer reset the stream
+    CUV_E_ABORTED = -3005,       ///< ended by cuv_stream_abort on this side
+    CUV_E_LIMIT = -3006,         ///< a bound was reached (streams a session, queue, window)
+    CUV_E_GOING_AWAY = -3007,    ///< the session takes no new streams
+    CUV_E_CLOSED = -3008,        ///< the object is closed or closing
+    CUV_E_REFUSED = -3009,       ///< the peer refused to open the stream
+    CUV_E_SESSION_LOST = -3010,  ///< the session below this stream ended
+    CUV_E_NO_MEMORY = -3011,
+};
+
+/// The words for an error of ours, CWire's or libuv's, for one log line. Static storage or a per-thread buffer; never NULL. Any thread.
+const char *cuv_strerror(int error);
+
+/// True for "no descriptors left" (EMFILE, ENFILE). Any thread.
+bool cuv_error_is_exhaustion(int error);
+
+#endif

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// TCP streams: dialling, addresses, and moving a connection to another loop.
+#ifndef CUV_TCP_H
+#define CUV_TCP_H
+
+#include "cuv_stream.h"
+
+/// An address of IPv4 or IPv6, without a name. Plain value.
+typedef struct cuv_address {
+    uint8_t bytes[16];      ///< network order; IPv4 in the first four
+    uint32_t scope;         ///< IPv6 zone index, 0 for none
+    uint16_t port;
+    uint8_t family;         ///< 4 or 6; 0: none
+} cuv_address;
+
+/// Reads a numeric address ("127.0.0.1", "::1", "fe80::1%eth0", no brackets, no port). 0 or UV_EINVAL. Any thread.
+int cuv_address_parse(cuv_address *out, const char *text, uint16_t port);
+/// Writes the host part, at most 63 bytes and a NUL; returns its length. Any thread. An IPv4-mapped IPv6 address prints as IPv4.
+size_t cuv_address_print(const cuv_address *address, char out[64]);
+
+/// Dials. The stream is the caller's at once: owner's on_open, or on_closed with the error. timeout_ms 0: the system's own patience.
+/// Writes before on_open are queued. NULL with *error set when there is no descriptor.
+/// TCP_NODELAY is on; keep-alive probes after 60 s find peers that vanished.
+cuv_stream *cuv_tcp_dial(cuv_loop *loop, const cuv_address *to, uint64_t timeout_ms, const cuv_owner *owner, void *ctx, int *error);
+
+int cuv_tcp_peer_address(const cuv_stream *stream, cuv_address *out);
+int cuv_tcp_local_address(const cuv_stream *stream, cuv_address *out);
+
+/// A connection between two loops: its descriptor and the bytes that were read but not taken. Owned by whoever holds it.
+typedef struct cuv_moving cuv_moving;
+
+/// Takes an open TCP stream with nothing queued off its loop. The stream ends: owner's on_closed(0) follows as always.
+/// Fails (NULL, *error set; the stream is as it was) when bytes are queued or the system has no descriptor left. `skip`: how many of the kept
+/// bytes are not to move (a head already parsed). Inside on_read: the bytes that on_read then does not take do not move on their own;
+/// so call it outside of on_read, or take everything and pass the rest as `extra` bytes.
+cuv_moving *cuv_tcp_detach(cuv_stream *stream, size_t skip, const uint8_t *extra, size_t extra_count, int *error);
+/// Opens it on this loop, its bytes kept first. Takes `moving` in any case; NULL with *error set on failure (the descriptor is closed).
+cuv_stream *cuv_tcp_attach(cuv_loop *loop, cuv_moving *moving, const cuv_owner *owner, void *ctx, int *error);
+/// Closes the descriptor of a connection that found no new loop. Any thread.
+void cuv_moving_free(cuv_moving *moving);
+
+#endif

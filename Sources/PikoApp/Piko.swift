@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+@main struct Piko { static func main() {} }

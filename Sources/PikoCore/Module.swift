@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: MIT
+// Placeholder until the first file of this module lands.
