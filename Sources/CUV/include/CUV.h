@@ -21,5 +21,6 @@
 #include "cuv_flow.h"
 #include "cuv_ws.h"
 #include "cuv_yamux.h"
+#include "cuv_handshake.h"
 
 #endif

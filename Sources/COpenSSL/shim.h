@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: MIT
+// The system's OpenSSL 3, found by pkg-config. Only Sources/CUV/*.c may include <openssl/...>.
+#include <openssl/evp.h>
