@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# The project's commands. `make test` runs every test (CI runs exactly that).
+# Each installs what it needs first, quickly where nothing is missing.
+# The sections of `make test` run one after another and stop at the first that fails: they all want the whole machine.
+
+SWIFT ?= swift
+PIKO := .build/release/piko
+# UBSan reaches the C targets only, through -Xcc; its runtime is part of ASan's.
+UBSAN := -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined
+# The XCTest half of a test run has no tests here, and leaks by itself.
+TEST := $(SWIFT) test --disable-xctest
+
+section = @printf '\n==== %s\n' "$(1)"
+
+.PHONY: help build test test-swift test-asan test-tsan clean
+
+help:
+	@echo "make test    install what the tests need and run all of them"
+	@echo "make build   the release binary, $(PIKO)"
+	@echo "make clean   remove what was built"
+
+build:
+	@scripts/install-deps build
+	$(SWIFT) build -c release --product piko
+
+test:
+	@scripts/install-deps build test
+	@$(MAKE) --no-print-directory build test-swift test-asan test-tsan
+
+test-swift:
+	$(call section,unit tests)
+	$(TEST)
+
+test-asan:
+	$(call section,unit tests under AddressSanitizer and UndefinedBehaviorSanitizer)
+	UBSAN_OPTIONS=print_stacktrace=1 $(TEST) --sanitize=address $(UBSAN) --scratch-path .build-asan
+
+test-tsan:
+	$(call section,engine tests under ThreadSanitizer)
+	$(TEST) --sanitize=thread --filter PikoEngineTests --scratch-path .build-tsan
+
+clean:
+	rm -rf .build .build-* .venv
