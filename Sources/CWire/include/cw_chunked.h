@@ -23,7 +23,7 @@ enum { CW_CHUNK_LINE_MAX = 4096, CW_TRAILER_MAX = 65536 };
 /// Unlike the head parsers it keeps its place between calls: every byte is offered once, and count is always
 /// consumed whole until the body ends. Stops behind the last byte of the body: then cw_chunked_done is true.
 /// When the bytes hold payload, the call ends behind the first span of it: *payload and *payload_count say where (offset from bytes)
-/// and how many; call again for the rest. Strict: sizes are 1 to 16 hex digits, lines end in CRLF, trailer lines are
+/// and how many; call again for the rest. Strict: sizes are 1 to 16 hex digits below 2^63, lines end in CRLF, trailer lines are
 /// name ":" value with a token for a name; no bare LF, no NUL, no folding.
 /// `payload` may be NULL: then one call scans through all chunks it is given.
 int64_t cw_chunked_scan(cw_chunked *chunked, const uint8_t *bytes, size_t count, size_t *payload, size_t *payload_count);
