@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// Outgoing TCP connections: to a numeric address at once, to a name after the system's resolver answered, trying its addresses in turn.
+// Runs on the loop it dials for. It makes no TLS and speaks no protocol.
+
+internal import CUV
+
+extension Connection {
+    /// Dials a numeric address. The handler hears connectionDidOpen, or connectionDidClose with the reason.
+    /// Writes before the opening are queued. `timeout` in milliseconds, 0: the system's patience.
+    /// - Throws: when no descriptor is left.
+    public static func dial(
+        _ address: SocketAddress, timeout: UInt64, on loop: EventLoop, handler: any ConnectionHandler
+    ) throws(EngineError) -> Connection {
+        loop.assertCurrent()
+        let connection = Connection(loop: loop, handler: handler)
+        var raw = address.raw
+        var error: Int32 = 0
+        guard let stream = cuv_tcp_dial(loop.raw, &raw, timeout, ownerTable, connection.retainForC(), &error) else {
+            connection.releaseFromC()
+            throw EngineError(code: error)
+        }
+        connection.adopt(stream)
+        return connection
+    }
+}
+
+/// One attempt to reach a host and port. Keeps itself alive until its completion ran, exactly once, never inside `start`.
+public final class Dialer: ConnectionHandler {
+    private let loop: EventLoop
+    private let deadline: UInt64
+    private var remaining: [SocketAddress] = []
+    private var completion: ((Result<Connection, EngineError>) -> Void)?
+    private var current: Connection?
+    private var isCancelled = false
+
+    private init(loop: EventLoop, timeout: UInt64, completion: @escaping (Result<Connection, EngineError>) -> Void) {
+        self.loop = loop
+        self.deadline = timeout == 0 ? .max : loop.now &+ timeout
+        self.completion = completion
+    }
+
+    /// Dials `host` (a name or a numeric address, no brackets). `timeout` in milliseconds for the whole attempt, 0: none of ours.
+    /// The connection arrives open, without a handler: set one inside the completion.
+    @discardableResult
+    public static func dial(
+        host: String, port: UInt16, timeout: UInt64, on loop: EventLoop,
+        completion: @escaping (Result<Connection, EngineError>) -> Void
+    ) -> Dialer {
+        loop.assertCurrent()
+        let dialer = Dialer(loop: loop, timeout: timeout, completion: completion)
+        Resolver.resolve(host: host, port: port, on: loop) { dialer.didResolve($0) }
+        return dialer
+    }
+
+    /// Gives up; the completion does not run.
+    public func cancel() {
+        isCancelled = true
+        completion = nil
+        current?.abort()
+    }
+
+    private func didResolve(_ result: Result<[SocketAddress], EngineError>) {
+        guard !isCancelled else { return }
+        switch result {
+        case .failure(let error): finish(.failure(error))
+        case .success(let addresses):
+            remaining = addresses.reversed()
+            dialNext(after: .timeout)
+        }
+    }
+
+    private func dialNext(after error: EngineError) {
+        guard let address = remaining.popLast() else { return finish(.failure(error)) }
+        let left = deadline == .max ? 0 : (deadline > loop.now ? deadline - loop.now : 1)
+        do throws(EngineError) {
+            current = try Connection.dial(address, timeout: left, on: loop, handler: self)
+        } catch {
+            finish(.failure(error))
+        }
+    }
+
+    private func finish(_ result: Result<Connection, EngineError>) {
+        current = nil
+        let completion = self.completion
+        self.completion = nil
+        completion?(result)
+    }
+
+    public func connectionDidOpen(_ connection: Connection) {
+        guard !isCancelled else { return connection.abort() }
+        connection.handler = nil
+        finish(.success(connection))
+    }
+
+    public func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int { 0 }
+
+    public func connectionDidClose(_ connection: Connection, error: EngineError?) {
+        guard !isCancelled, completion != nil else { return }
+        let isLate = deadline != .max && loop.now >= deadline
+        if isLate { remaining = [] }
+        dialNext(after: isLate ? .timeout : (error ?? .closed))
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// A listening TCP socket of one loop. Several loops listen on one address, each with a socket of its own (SO_REUSEPORT).
+// C holds one reference until the listener has closed.
+
+internal import CUV
+
+/// Accepts connections on its loop until closed.
+public final class Listener {
+    public let loop: EventLoop
+    private var raw: OpaquePointer?
+    private let onAccept: (Connection) -> Void
+    private var onClosed: (() -> Void)?
+
+    private init(loop: EventLoop, onAccept: @escaping (Connection) -> Void) {
+        self.loop = loop
+        self.onAccept = onAccept
+    }
+
+    /// Listens at `address` (port 0: any free one). An unspecified IPv6 address takes IPv4 too. `onAccept` gets each connection open, with
+    /// reading off and no handler: give it one, or close it.
+    public static func listen(
+        at address: SocketAddress, backlog: Int32 = 1024, shared: Bool = true, on loop: EventLoop,
+        onAccept: @escaping (Connection) -> Void
+    ) throws(EngineError) -> Listener {
+        loop.assertCurrent()
+        let listener = Listener(loop: loop, onAccept: onAccept)
+        let context = Unmanaged.passRetained(listener)
+        var raw = address.raw
+        var error: Int32 = 0
+        guard let handle = cuv_listen(loop.raw, &raw, backlog, shared, didAccept, context.toOpaque(), &error) else {
+            context.release()
+            throw EngineError(code: error)
+        }
+        listener.raw = handle
+        return listener
+    }
+
+    /// Where it listens, with the real port.
+    public var address: SocketAddress? {
+        var address = cuv_address()
+        guard let raw, cuv_listener_address(raw, &address) == 0 else { return nil }
+        return SocketAddress(address)
+    }
+
+    /// Connections closed at once because no descriptor was left.
+    public var refused: UInt64 { raw.map { cuv_listener_refused($0) } ?? 0 }
+
+    /// Stops accepting. Twice is once.
+    public func close(_ onClosed: (() -> Void)? = nil) {
+        guard let raw else { return }
+        self.raw = nil
+        self.onClosed = onClosed
+        cuv_listener_close(raw) { Unmanaged<Listener>.fromOpaque($0!).takeRetainedValue().didClose() }
+    }
+
+    private func didClose() {
+        onClosed?()
+        onClosed = nil
+    }
+
+    fileprivate func accepted(_ stream: UnsafeMutablePointer<cuv_stream>) {
+        onAccept(Connection(accepted: stream, loop: loop))
+    }
+}
+
+private func didAccept(
+    _ context: UnsafeMutableRawPointer?, _ raw: OpaquePointer?, _ stream: UnsafeMutablePointer<cuv_stream>?
+) {
+    Unmanaged<Listener>.fromOpaque(context!).takeUnretainedValue().accepted(stream!)
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+// What the table of tunnels promises: turns, exclusion, sets instead of counts.
+
+import PikoCore
+import Testing
+
+@Suite struct UpstreamTableTests {
+    private func table(_ loops: [Int]) -> (UpstreamTable, [TunnelID]) {
+        var table = UpstreamTable()
+        let ids = loops.enumerated().map { TunnelID(loop: $1, session: UInt64($0)) }
+        for id in ids { table.add(id, endpoint: "web") }
+        return (table, ids)
+    }
+
+    @Test("select: two tunnels serve in turn")
+    func turns() {
+        var (table, ids) = table([0, 1])
+        let chosen = (0..<6).map { _ in table.select(endpoint: "web", home: nil, excluding: []) }
+        #expect(chosen == [ids[0], ids[1], ids[0], ids[1], ids[0], ids[1]])
+    }
+
+    @Test("select: a tunnel that was removed is not selected again")
+    func removed() {
+        var (table, ids) = table([0, 1])
+        #expect(table.remove(ids[0]))
+        #expect(!table.remove(ids[0]))
+        for _ in 0..<4 { #expect(table.select(endpoint: "web", home: nil, excluding: []) == ids[1]) }
+        table.remove(ids[1])
+        #expect(table.select(endpoint: "web", home: nil, excluding: []) == nil)
+        #expect(table.endpointCount == 0)
+    }
+
+    @Test("select: what was tried is not tried again")
+    func exclusion() {
+        var (table, ids) = table([0, 0])
+        #expect(table.select(endpoint: "web", home: nil, excluding: [ids[0]]) == ids[1])
+        #expect(table.select(endpoint: "web", home: nil, excluding: ids) == nil)
+        #expect(table.select(endpoint: "other", home: nil, excluding: []) == nil)
+    }
+
+    @Test("select: a connection stays at home, but never more than the advantage ahead")
+    func home() {
+        var (table, ids) = table([0, 1])
+        var counts: [TunnelID: Int] = [:]
+        for _ in 0..<100 { counts[table.select(endpoint: "web", home: 0, excluding: [])!, default: 0] += 1 }
+        #expect(counts[ids[0]]! - counts[ids[1]]! <= Int(UpstreamTable.homeAdvantage))
+        #expect(counts[ids[0]]! >= counts[ids[1]]!)
+    }
+
+    @Test("add: a tunnel that comes late gets its share, not the backlog")
+    func late() {
+        var (table, _) = table([0])
+        for _ in 0..<50 { _ = table.select(endpoint: "web", home: nil, excluding: []) }
+        let newcomer = TunnelID(loop: 1, session: 9)
+        table.add(newcomer, endpoint: "web")
+        let chosen = (0..<10).compactMap { _ in table.select(endpoint: "web", home: nil, excluding: []) }
+        #expect(chosen.filter { $0 == newcomer }.count == 5)
+        #expect(table.listeners == ["web": 2])
+    }
+}
