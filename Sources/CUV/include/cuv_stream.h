@@ -54,7 +54,15 @@ typedef struct cuv_stream_ops {
     void (*close)(cuv_stream *stream);                                   ///< end behind the queue
     void (*abort)(cuv_stream *stream, int error);                        ///< end now, the peer is to notice (RST)
     void (*grant)(cuv_stream *stream, size_t bytes);                     ///< NULL where the carrier has no window
+    void (*release)(cuv_stream *stream);                                 ///< after on_closed: frees the carrier's memory
 } cuv_stream_ops;
+
+/// Work of the loop for later in its turn (loop_core.h). For carriers only.
+typedef struct cuv_hook {
+    struct cuv_hook *next;   ///< NULL: not set
+    struct cuv_hook *previous;
+    void (*run)(struct cuv_hook *hook);
+} cuv_hook;
 
 struct cuv_stream {
     const cuv_stream_ops *ops;
@@ -66,12 +74,13 @@ struct cuv_stream {
     const cuv_owner *owner;
     void *owner_ctx;
     size_t queued;         ///< bytes accepted by write that have not left towards the peer
-    uint8_t *kept;         ///< bytes read but not taken (pooled), or NULL
-    uint32_t kept_count;
-    uint32_t kept_capacity;
+    struct cuv_buf *kept;  ///< bytes read but not taken (pooled), or NULL
     uint32_t kept_limit;   ///< reading pauses by itself while this many bytes are kept (0: 64 KiB)
-    uint16_t flags;        ///< CUV_S_..., cuv_stream.c
+    uint32_t flags;        ///< CUV_S_..., stream_core.h
+    uint32_t reader_epoch; ///< counts the changes of the reader
+    int status;            ///< why it broke or what on_closed will say
     bool manual_grant;
+    cuv_hook hook;         ///< what is to be told later in this turn
     uint64_t bytes_read;
     uint64_t bytes_written;
 };
