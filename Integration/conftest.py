@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+# Fixtures of the whole-process tests. `--loops N` (or PIKO_LOOPS) runs everything with that many event loops;
+# PIKO_BIN names the program. Every process is ended by its id and must leave with 0.
+
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from harness.piko import Piko  # noqa: E402
+from harness.tunnel import Tunnel, Web  # noqa: E402
+from peer.service import Service, reply  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--loops", type=int, default=int(os.environ.get("PIKO_LOOPS", "1")), help="event loops of each process")
+    parser.addoption("--long", action="store_true", help="run the long tests too")
+
+
+def pytest_report_header(config):
+    return f"engine loops: {config.getoption('loops')}"
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("long") or "long" in config.getoption("markexpr"):
+        return
+    chosen = [item for item in items if not item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+    items[:] = chosen
+
+
+@pytest.fixture(scope="session")
+def loops(request):
+    return request.config.getoption("loops")
+
+
+@pytest.fixture
+def piko(tmp_path, loops):
+    """Starts processes for one test."""
+    piko = Piko(tmp_path, loops)
+    try:
+        yield piko
+    finally:
+        piko.stop()
+
+
+@pytest.fixture(scope="module")
+def tunnel(tmp_path_factory, loops):
+    """A server with both kinds of agent before one scripted service, for a module."""
+    tunnel = Tunnel(tmp_path_factory.mktemp("tunnel"), loops)
+    try:
+        yield tunnel
+    finally:
+        tunnel.close()
+
+
+def view(tunnel, kind):
+    if not tunnel.running:
+        tunnel.restart()
+    return Web(tunnel, kind).serve(reply())
+
+
+@pytest.fixture(params=["http", "tcp"])
+def web(request, tunnel):
+    """The shared tunnel through each kind of agent; the service answers "hello" until told otherwise."""
+    web = view(tunnel, request.param)
+    yield web
+    web.check()
+
+
+@pytest.fixture
+def http(tunnel):
+    """The shared tunnel through the HTTP agent."""
+    web = view(tunnel, "http")
+    yield web
+    web.check()
+
+
+@pytest.fixture
+def service():
+    """A scripted service of this test's own."""
+    with Service() as service:
+        yield service
+        assert not service.errors, service.errors

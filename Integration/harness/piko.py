@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+# Starts processes of ours with ports of their own and knows when they serve.
+# Ready means: it answers on its port; an agent: the server has a tunnel for its endpoint.
+
+import os
+import pathlib
+import socket
+
+from peer.client import fetch
+from peer.websocket import Refused, WebSocket
+from peer.wire import address, spell
+
+from .ports import free_port
+from .process import PikoProcess
+from .usage import eventually
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+UNAVAILABLE = b"no available upstreams"
+
+
+def binary():
+    """The program under test: PIKO_BIN, else the release build, else the debug build."""
+    if path := os.environ.get("PIKO_BIN"):
+        return pathlib.Path(path).resolve()
+    for kind in ("release", "debug"):
+        if (path := ROOT / ".build" / kind / "piko").exists():
+            return path
+    raise FileNotFoundError("no piko: build it (swift build -c release) or set PIKO_BIN")
+
+
+def listening(addr):
+    try:
+        socket.create_connection(address(addr), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def serves_http(proxy, endpoint):
+    """True when a request for the endpoint is no longer answered for want of an upstream."""
+    message = fetch(proxy, endpoint, "/")
+    return not (message.status == 502 and UNAVAILABLE in message.body)
+
+
+def serves_tcp(proxy, endpoint):
+    try:
+        WebSocket.dial(proxy, f"/_piko/v1/tcp/{endpoint}").close()
+        return True
+    except Refused as refusal:
+        assert refusal.status == 502, refusal
+        return False
+
+
+class Node(PikoProcess):
+    """A server node; `proxy` and `upstream` are its addresses as "host:port"."""
+
+    proxy = upstream = None
+
+    @property
+    def proxy_url(self):
+        return f"http://{self.proxy}"
+
+    @property
+    def upstream_url(self):
+        return f"http://{self.upstream}"
+
+
+class Forward(PikoProcess):
+    addr = None
+
+
+class Piko:
+    """Starts processes and ends all of them; one for a test or a module."""
+
+    def __init__(self, directory, loops):
+        self.directory = directory
+        self.loops = loops
+        self.processes = []
+        self.started = 0
+
+    def start(self, kind, name, command, **options):
+        self.started += 1
+        process = kind([binary(), *command], self.directory, f"{self.started:03}-{name}", **options)
+        self.processes.append(process)
+        return process
+
+    def looped(self, *command):
+        return [*command, "--engine.loops", self.loops]
+
+    def server(self, *flags, host="127.0.0.1", wait=True, **options):
+        proxy, upstream = spell(host, free_port()), spell(host, free_port())
+        command = self.looped("server", "--proxy.bind-addr", proxy, "--upstream.bind-addr", upstream, *flags)
+        node = self.start(Node, "server", command, **options)
+        node.proxy, node.upstream = proxy, upstream
+        if wait:
+            self.until(node, lambda: listening(proxy) and listening(upstream))
+        return node
+
+    def agent(self, kind, node, endpoint, addr, *flags, wait=True, **options):
+        """`kind`: http or tcp; `node`: a Node or a URL; `addr`: where the service is."""
+        url = node if isinstance(node, str) else node.upstream_url
+        command = self.looped("agent", kind, endpoint, addr, "--connect.url", url, *flags)
+        agent = self.start(PikoProcess, f"agent-{endpoint}", command, **options)
+        if wait and not isinstance(node, str):
+            serves = serves_http if kind == "http" else serves_tcp
+            self.until(agent, lambda: serves(node.proxy, endpoint))
+        return agent
+
+    def forward(self, node, endpoint, *flags, host="127.0.0.1", wait=True, **options):
+        url = node if isinstance(node, str) else node.proxy_url
+        addr = spell(host, free_port())
+        command = self.looped("forward", "tcp", addr, endpoint, "--connect.url", url, *flags)
+        forward = self.start(Forward, "forward", command, **options)
+        forward.addr = addr
+        if wait:
+            self.until(forward, lambda: listening(addr))
+        return forward
+
+    def run(self, *command, timeout=10.0, env=None):
+        """Runs a command to its end: the ended process, its status in `child.returncode`."""
+        process = self.start(PikoProcess, "run", command, env=env)
+        process.checked = True
+        process.wait(timeout)
+        return process
+
+    def until(self, process, condition):
+        def ready():
+            assert process.running, f"{process.command}\nended with {process.child.returncode}: {process.log[-2000:]}"
+            return condition()
+        eventually(ready, 10.0, f"{process.name} serving\n{process.log[-2000:]}")
+
+    def stop(self):
+        """Ends everything, newest first, and reports the first process that did not end as it should."""
+        failures = []
+        for process in reversed(self.processes):
+            try:
+                process.stop()
+            except AssertionError as failure:
+                failures.append(failure)
+        self.processes.clear()
+        if failures:
+            raise failures[0]

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+# One child process: its output in files, its JSON log, its end. Every child dies with the test run, and is
+# ended by its id. A piko process must leave with 0 on SIGTERM and must never have trapped.
+
+import ctypes
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+
+from .usage import eventually
+
+LIBC = ctypes.CDLL(None)
+TRAPS = ("Fatal error", "Crash", "AddressSanitizer", "ThreadSanitizer", "UndefinedBehavior", "runtime error", "Precondition")
+
+
+def prepare(descriptor_limit, user):
+    """What the child does before exec: die with us, take its limit, drop its rights."""
+
+    def run():
+        LIBC.prctl(1, signal.SIGKILL)
+        if descriptor_limit:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor_limit, descriptor_limit))
+        if user:
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+
+    return run
+
+
+class Process:
+    """Runs `command`; `log` is what it wrote on standard error, `out` on standard output."""
+
+    def __init__(self, command, directory, name, descriptor_limit=None, user=None, env=None, cwd=None):
+        self.command = [str(part) for part in command]
+        self.name = name
+        self.log_path = pathlib.Path(directory) / f"{name}.err"
+        self.out_path = pathlib.Path(directory) / f"{name}.out"
+        self.checked = False
+        with open(self.log_path, "wb") as err, open(self.out_path, "wb") as out:
+            self.child = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd,
+                env={**os.environ, **(env or {})}, preexec_fn=prepare(descriptor_limit, user))
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    @property
+    def running(self):
+        return self.child.poll() is None
+
+    @property
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    @property
+    def out(self):
+        return self.out_path.read_text(errors="replace")
+
+    def lines(self):
+        """The log as JSON objects; a line that is not JSON is an assertion error."""
+        out = []
+        for line in self.log.splitlines():
+            try:
+                out.append(json.loads(line))
+            except ValueError:
+                raise AssertionError(f"{self.name}: a log line that is not JSON: {line!r}")
+        return out
+
+    def wait_line(self, condition, timeout=10.0):
+        """The first log line (a dict) for which the condition holds."""
+        def find():
+            complete = self.log.rpartition("\n")[0].splitlines()
+            return next((item for item in map(json.loads, complete) if condition(item)), None)
+        return eventually(find, timeout, f"a log line of {self.name}")
+
+    def signal(self, number):
+        self.child.send_signal(number)
+
+    def wait(self, timeout=10.0):
+        """The exit status; an assertion error where it does not end."""
+        try:
+            return self.child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} did not end within {timeout} s\n{self.log[-3000:]}")
+
+    def kill(self):
+        if self.running:
+            self.child.kill()
+            self.child.wait()
+
+
+class PikoProcess(Process):
+    """A process of ours; `stop` checks its end."""
+
+    def check(self):
+        """No trap and no line outside the JSON log."""
+        self.checked = True
+        log = self.log
+        assert not any(word in log for word in TRAPS), f"{self.name} trapped:\n{log[-6000:]}"
+        bad = [line for line in self.lines() if line.get("level") in ("fatal", "panic", "critical")]
+        assert not bad, f"{self.name}: {bad}"
+
+    def stop(self, timeout=15.0, number=signal.SIGTERM):
+        """Asks it to end, and checks that it did so with 0."""
+        if self.checked:
+            return
+        if self.running:
+            self.signal(number)
+        try:
+            status = self.wait(timeout)
+        finally:
+            self.kill()
+        self.check()
+        assert status == 0, f"{self.name} ended with {status}\n{self.log[-3000:]}"

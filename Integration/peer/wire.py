@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+# A buffered reader over anything with recv and sendall (a socket, a yamux stream).
+# Keeps every byte that it received; says how a stream ended: cleanly, by reset, or too early for what was asked.
+
+import socket
+import struct
+
+
+class Ended(Exception):
+    """The stream ended before what was asked for had arrived. `got` is what had."""
+
+    def __init__(self, got, how):
+        super().__init__(f"stream ended ({how}) after {len(got)} bytes: {got[-80:]!r}")
+        self.got = got
+        self.how = how
+
+
+def address(text):
+    """"127.0.0.1:80" or "[::1]:80" as the pair that sockets want."""
+    host, port = text.rsplit(":", 1)
+    return host.strip("[]"), int(port)
+
+
+def spell(host, port):
+    """The pair as text, an IPv6 host in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def connect(addr, timeout=10.0):
+    """A TCP connection to "host:port"."""
+    sock = socket.create_connection(address(addr), timeout=timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+class Wire:
+    """Reads and writes a stream; `received` is every byte so far, in order."""
+
+    def __init__(self, sock, keep=True):
+        self.sock = sock
+        self.buffer = bytearray()
+        self.received = bytearray()
+        self.keep = keep
+        self.how = None
+
+    def settimeout(self, seconds):
+        self.sock.settimeout(seconds)
+
+    def send(self, data):
+        self.sock.sendall(data)
+
+    def fill(self):
+        """Reads once; False at the end of the stream, `how` then says "end" or "reset"."""
+        if self.how:
+            return False
+        try:
+            data = self.sock.recv(65536)
+        except (ConnectionResetError, BrokenPipeError):
+            self.how = "reset"
+            return False
+        if not data:
+            self.how = "end"
+            return False
+        self.buffer += data
+        if self.keep:
+            self.received += data
+        return True
+
+    def take(self, count):
+        data = bytes(self.buffer[:count])
+        del self.buffer[:count]
+        return data
+
+    def read_exact(self, count):
+        while len(self.buffer) < count:
+            if not self.fill():
+                raise Ended(bytes(self.buffer), self.how)
+        return self.take(count)
+
+    def read_until(self, mark):
+        start = 0
+        while (at := self.buffer.find(mark, start)) < 0:
+            start = max(0, len(self.buffer) - len(mark) + 1)
+            if not self.fill():
+                raise Ended(bytes(self.buffer), self.how)
+        return self.take(at + len(mark))
+
+    def read_some(self):
+        """At least one byte, or b"" at the end, clean or not (see `how`)."""
+        if not self.buffer:
+            self.fill()
+        return self.take(len(self.buffer))
+
+    def read_to_end(self):
+        while self.fill():
+            pass
+        return self.take(len(self.buffer))
+
+    def ends(self):
+        """Waits for the end and gives how it ended; bytes before it are an assertion error."""
+        rest = self.read_to_end()
+        assert rest == b"", f"bytes before the end of the stream: {rest[:200]!r}"
+        return self.how
+
+    def shut(self):
+        """Half close: nothing more comes from us."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        """Closes with a TCP reset."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def close(self):
+        # shutdown wakes a thread of ours that reads the same socket; close alone would not.
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
