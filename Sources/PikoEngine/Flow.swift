@@ -5,7 +5,7 @@
 internal import CUV
 
 /// How far a body goes.
-public enum BodyFraming: Equatable, Sendable {
+public enum FlowFraming: Equatable, Sendable {
     /// Until the source ends.
     case untilEnd
     case none
@@ -53,7 +53,7 @@ public final class Flow {
     /// `keepOpen`: an untilEnd flow does not half close the sink. `patience` in milliseconds, 0: for ever.
     /// The handler must outlive the flow or stop it. nil when a connection has closed already.
     public static func start(
-        from source: Connection, to sink: Connection, framing: BodyFraming,
+        from source: Connection, to sink: Connection, framing: FlowFraming,
         keepOpen: Bool = false, patience: UInt64 = 0, tag: Int, handler: any FlowHandler
     ) -> Flow? {
         guard let from = source.stream, let to = sink.stream else { return nil }
@@ -95,7 +95,7 @@ public final class Flow {
     }
 }
 
-extension BodyFraming {
+extension FlowFraming {
     fileprivate var raw: (cuv_framing, UInt64) {
         switch self {
         case .untilEnd: (CUV_FLOW_RAW, 0)
