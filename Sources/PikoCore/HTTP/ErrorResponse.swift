@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// The answers a node gives by itself: JSON error bodies (protocol.md, "Choosing the endpoint"). Appends a whole response to a writer; sends nothing.
+
+/// A response of Piko's own, whole: head and body.
+public enum ErrorResponse {
+    /// Appends `{"error": "text"}` with its head.
+    /// - Parameters:
+    ///   - status: 100 to 999; the reason phrase is looked up.
+    ///   - text: plain ASCII without quotes, backslashes or control bytes.
+    ///   - omitsBody: the request was HEAD: the head is the same, the body is left out.
+    public static func append(
+        status: UInt16, text: StaticString, connection: ConnectionOption, omitsBody: Bool = false, to writer: HeadWriter
+    ) {
+        writer.append("HTTP/1.1 ")
+        writer.append(number: UInt64(status))
+        writer.append(byte: ByteClass.space)
+        writer.append(reason(status))
+        writer.append("\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\ncontent-length: ")
+        writer.append(number: UInt64(text.utf8CodeUnitCount + 12))
+        writer.endLine()
+        var line = ConnectionLine(writer)
+        line.finish(connection)
+        writer.endLine()
+        if omitsBody { return }
+        writer.append("{\"error\":\"")
+        writer.append(text)
+        writer.append("\"}")
+    }
+
+    /// The answer to a request whose head was refused: closes the connection.
+    public static func append(_ fault: HeadFault, to writer: HeadWriter) {
+        append(status: fault.status, text: fault.text, connection: .close, to: writer)
+    }
+
+    /// The reason phrase of a status that Piko answers with by itself; empty for others.
+    public static func reason(_ status: UInt16) -> StaticString {
+        switch status {
+        case 101: "Switching Protocols"
+        case 200: "OK"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
+        case 413: "Content Too Large"
+        case 417: "Expectation Failed"
+        case 426: "Upgrade Required"
+        case 429: "Too Many Requests"
+        case 431: "Request Header Fields Too Large"
+        default: serverReason(status)
+        }
+    }
+
+    private static func serverReason(_ status: UInt16) -> StaticString {
+        switch status {
+        case 500: "Internal Server Error"
+        case 501: "Not Implemented"
+        case 502: "Bad Gateway"
+        case 503: "Service Unavailable"
+        case 504: "Gateway Timeout"
+        case 505: "HTTP Version Not Supported"
+        default: ""
+        }
+    }
+}
