@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# The project's commands. `make test` runs every test (CI runs exactly that).
-# Each installs what it needs first, quickly where nothing is missing.
+# The project's commands. `make run` shows Piko working, `make test` runs every test (CI runs exactly that),
+# `make bench` measures. Each installs what it needs first, quickly where nothing is missing.
 # The sections of `make test` run one after another and stop at the first that fails: they all want the whole machine.
 
 SWIFT ?= swift
@@ -12,16 +12,23 @@ TEST := $(SWIFT) test --disable-xctest
 
 section = @printf '\n==== %s\n' "$(1)"
 
-.PHONY: help build test test-swift test-asan test-tsan clean
+.PHONY: help run build test test-swift test-asan test-tsan bench clean
 
 help:
+	@echo "make run     install what is missing, build, show a request through a tunnel"
 	@echo "make test    install what the tests need and run all of them"
+	@echo "make bench   measure against nginx and HAProxy; ROWS=\"small idle\" measures these rows only"
 	@echo "make build   the release binary, $(PIKO)"
 	@echo "make clean   remove what was built"
 
 build:
 	@scripts/install-deps build
 	$(SWIFT) build -c release --product piko
+
+run:
+	@scripts/install-deps build run
+	$(SWIFT) build -c release --product piko
+	@scripts/demo
 
 test:
 	@scripts/install-deps build test
@@ -38,6 +45,10 @@ test-asan:
 test-tsan:
 	$(call section,engine tests under ThreadSanitizer)
 	$(TEST) --sanitize=thread --filter PikoEngineTests --scratch-path .build-tsan
+
+bench: build
+	@scripts/install-deps bench
+	@Benchmarks/run $(ROWS)
 
 clean:
 	rm -rf .build .build-* .venv
