@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+// The access log: one line for each request, written when it is over. What is borrowed from the head is put into the line while
+// it is valid, so that an entry is the unfinished line and nothing else is kept.
+// One AccessLog for each loop, used on that loop only. An entry may be ended by the AccessLog of another loop.
+
+import PikoCore
+
+/// The bytes of a request head that a line shows. Borrowed for the call.
+public struct AccessRequest {
+    public var method: UnsafeRawBufferPointer
+    /// The request target; only what is before a "?" is shown, since queries carry secrets.
+    public var target: UnsafeRawBufferPointer
+    public var host: UnsafeRawBufferPointer
+    /// May be empty: not known.
+    public var endpoint: UnsafeRawBufferPointer
+    /// The x of HTTP/1.x.
+    public var minorVersion: Int
+
+    public init(
+        method: UnsafeRawBufferPointer, target: UnsafeRawBufferPointer, host: UnsafeRawBufferPointer,
+        endpoint: UnsafeRawBufferPointer, minorVersion: Int
+    ) {
+        self.method = method
+        self.target = target
+        self.host = host
+        self.endpoint = endpoint
+        self.minorVersion = minorVersion
+    }
+}
+
+/// How a request ended.
+public struct AccessOutcome {
+    /// The status sent to the client; 0: none was.
+    public var status: Int
+    public var nanoseconds: UInt64
+    /// Bytes of body.
+    public var requestBytes: UInt64
+    public var responseBytes: UInt64
+    /// Why it ended early, such as "client closed"; nil when it did not.
+    public var error: StaticString?
+
+    public init(
+        status: Int, nanoseconds: UInt64, requestBytes: UInt64, responseBytes: UInt64, error: StaticString? = nil
+    ) {
+        self.status = status
+        self.nanoseconds = nanoseconds
+        self.requestBytes = requestBytes
+        self.responseBytes = responseBytes
+        self.error = error
+    }
+}
+
+/// Writes the lines of one loop.
+public final class AccessLog {
+    /// Shows one header field. The bytes are borrowed until the end of the call that asked for the fields.
+    public typealias Visit = (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void
+
+    private let log: Log
+    private let level: LogLevel
+    private let isOn: Bool
+    private let requestFilter: HeaderFilter
+    private let responseFilter: HeaderFilter
+    private let scratch: UnsafeMutableRawBufferPointer
+    private var fields: [Field] = []
+    private var idle: [AccessLogEntry] = []
+
+    private struct Field {
+        var name: UnsafeRawBufferPointer
+        var value: UnsafeRawBufferPointer
+        var isRedacted: Bool
+        var isDone = false
+    }
+
+    /// Room in front of the fields for level, time, subsystem and message, which are known last.
+    private static let prefixRoom = 192
+    /// Kept from the head's fields for what is known at the end.
+    private static let outcomeRoom = 256
+    private static let fieldLimit = 64
+    private static let idleLimit = 256
+    private static let redacted: StaticString = "[redacted]"
+
+    /// `log` is the proxy's own; lines have its subsystem with ".access".
+    public init(log: Log, configuration: AccessLogConfiguration) {
+        precondition(log.subsystem.utf8.count <= 64, "a subsystem's name is at most 64 bytes")
+        self.log = log.named(log.subsystem + ".access")
+        level = configuration.level
+        isOn = !configuration.disable && self.log.isEnabled(max(configuration.level, .warn))
+        requestFilter = HeaderFilter(configuration.requestHeaders)
+        responseFilter = HeaderFilter(configuration.responseHeaders)
+        scratch = .allocate(byteCount: LogSink.lineLimit, alignment: 16)
+        fields.reserveCapacity(Self.fieldLimit)
+    }
+
+    deinit { scratch.deallocate() }
+
+    /// Starts the line of a request whose head is there. nil: no line is wanted. `visitFields` calls its argument for each
+    /// header field of the request, in order.
+    public func begin(_ request: AccessRequest, visitFields: (Visit) -> Void) -> AccessLogEntry? {
+        guard isOn else { return nil }
+        var line = open(resumingAt: Self.prefixRoom, wasCut: false)
+        if !request.endpoint.isEmpty { line.add("endpoint_id", bytes: request.endpoint, most: 256) }
+        guard line.beginObject("request") else { return nil }
+        line.add("proto", request.minorVersion == 0 ? "HTTP/1.0" : "HTTP/1.1")
+        line.add("method", bytes: request.method, most: 64)
+        line.add("host", bytes: request.host, most: 256)
+        let path = request.target.prefix { $0 != UInt8(ascii: "?") }
+        line.add("path", bytes: UnsafeRawBufferPointer(rebasing: path), most: 1024)
+        add("request_headers", to: &line, requestFilter, visitFields)
+        let entry = idle.popLast() ?? AccessLogEntry()
+        keep(line, in: entry)
+        return entry
+    }
+
+    /// Adds the fields of the final response head. At most once for an entry.
+    public func respond(_ entry: AccessLogEntry, visitFields: (Visit) -> Void) {
+        var line = take(entry, keeping: Self.outcomeRoom)
+        add("response_headers", to: &line, responseFilter, visitFields)
+        keep(line, in: entry)
+    }
+
+    /// Writes the line. The entry is dead afterwards.
+    public func end(_ entry: AccessLogEntry, _ outcome: AccessOutcome) {
+        var line = take(entry, keeping: 0)
+        line.add("status", outcome.status)
+        line.add("duration", nanoseconds: outcome.nanoseconds)
+        line.add("request_size", outcome.requestBytes)
+        line.add("response_size", outcome.responseBytes)
+        if let error = outcome.error { line.add("error", bytes: Self.bytes(of: error)) }
+        line.endObject()
+        line.end()
+        write(line, at: outcome.status >= 500 ? max(level, .warn) : level)
+        if idle.count < Self.idleLimit { idle.append(entry) }
+    }
+
+    private func write(_ line: LogLine, at level: LogLevel) {
+        guard log.isEnabled(level) else { return }
+        withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { memory in
+            var prefix = LogLine(memory: memory)
+            prefix.begin(level: level, time: .now(), subsystem: log.subsystem, message: "request")
+            let start = Self.prefixRoom - prefix.count
+            scratch.baseAddress!.advanced(by: start).copyMemory(from: memory.baseAddress!, byteCount: prefix.count)
+            log.sink.write(UnsafeRawBufferPointer(rebasing: scratch[start..<line.count]))
+        }
+    }
+
+    // MARK: Header fields
+
+    private func add(
+        _ key: StaticString, to line: inout LogLine, _ filter: HeaderFilter, _ visitFields: (Visit) -> Void
+    ) {
+        gather(filter, visitFields)
+        guard line.beginObject(key) else { return }
+        for index in fields.indices where !fields[index].isDone { list(from: index, in: &line) }
+        line.endObject()
+    }
+
+    private func gather(_ filter: HeaderFilter, _ visitFields: (Visit) -> Void) {
+        fields.removeAll(keepingCapacity: true)
+        visitFields { name, value in
+            guard fields.count < Self.fieldLimit else { return }
+            let verdict = filter.verdict(on: name)
+            if verdict != .hide { fields.append(Field(name: name, value: value, isRedacted: verdict == .redact)) }
+        }
+    }
+
+    /// All values of one name, since a key may be in an object once.
+    private func list(from first: Int, in line: inout LogLine) {
+        let name = fields[first].name
+        guard line.beginList(fieldName: name) else { return }
+        for index in first..<fields.count where fields[index].name.equalsName(name) {
+            fields[index].isDone = true
+            line.element(bytes: fields[index].isRedacted ? Self.bytes(of: Self.redacted) : fields[index].value)
+        }
+        line.endList()
+    }
+
+    // MARK: Entries
+
+    private func open(resumingAt count: Int, wasCut: Bool, keeping room: Int = outcomeRoom) -> LogLine {
+        LogLine(memory: scratch, resumingAt: count, wasCut: wasCut, keeping: room)
+    }
+
+    private func take(_ entry: AccessLogEntry, keeping room: Int) -> LogLine {
+        scratch.baseAddress!.advanced(by: Self.prefixRoom).copyMemory(from: entry.bytes.baseAddress!, byteCount: entry.count)
+        return open(resumingAt: Self.prefixRoom + entry.count, wasCut: entry.wasCut, keeping: room)
+    }
+
+    private func keep(_ line: LogLine, in entry: AccessLogEntry) {
+        entry.store(UnsafeRawBufferPointer(rebasing: scratch[Self.prefixRoom..<line.count]), wasCut: line.wasCut)
+    }
+
+    private static func bytes(of text: StaticString) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
+    }
+}
+
+/// The unfinished line of one request. Its holder ends it exactly once, or drops it to write nothing.
+public final class AccessLogEntry {
+    fileprivate private(set) var bytes: UnsafeMutableRawBufferPointer
+    fileprivate private(set) var count = 0
+    fileprivate private(set) var wasCut = false
+
+    fileprivate init() { bytes = .allocate(byteCount: 512, alignment: 16) }
+
+    deinit { bytes.deallocate() }
+
+    fileprivate func store(_ line: UnsafeRawBufferPointer, wasCut: Bool) {
+        if line.count > bytes.count {
+            bytes.deallocate()
+            bytes = .allocate(byteCount: line.count + line.count / 2, alignment: 16)
+        }
+        bytes.copyMemory(from: line)
+        count = line.count
+        self.wasCut = wasCut
+    }
+}

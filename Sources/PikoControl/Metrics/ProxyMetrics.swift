@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+// What a proxy counts about its requests, for one loop. Plain integers, touched on that loop only; whoever wants to see them
+// asks on the loop for a snapshot, which is a value, and adds up those of all loops.
+
+/// The counters of one loop's proxy.
+public final class ProxyMetrics {
+    private var inFlight = 0
+    private var requestSize = Histogram(.size)
+    private var responseSize = Histogram(.size)
+    private var series: [ProxySeries] = []
+    /// Where in `series` a status and method are, plus one.
+    private var places = [UInt16](repeating: 0, count: (lastStatus - firstStatus + 2) * methods)
+
+    private static let firstStatus = 100
+    private static let lastStatus = 599
+    private static let methods = RequestMethod.allCases.count
+
+    public init() {}
+
+    /// A request's head is there.
+    public func began() { inFlight += 1 }
+
+    /// It is over. `status` is what the client got, 0 for nothing; `method` is borrowed; sizes are of head and body.
+    public func ended(
+        status: Int, method: UnsafeRawBufferPointer, nanoseconds: UInt64, requestBytes: UInt64, responseBytes: UInt64
+    ) {
+        inFlight -= 1
+        series[place(of: status, RequestMethod(method))].latency.observe(nanoseconds, .latency)
+        requestSize.observe(requestBytes, .size)
+        responseSize.observe(responseBytes, .size)
+    }
+
+    public var snapshot: ProxySnapshot {
+        var snapshot = ProxySnapshot()
+        snapshot.inFlight = inFlight
+        snapshot.requestSize = requestSize
+        snapshot.responseSize = responseSize
+        for one in series { snapshot.series[one.key] = one.latency }
+        return snapshot
+    }
+
+    /// A service may answer with any three digits; what is no status of HTTP is counted as 0.
+    private func place(of status: Int, _ method: RequestMethod) -> Int {
+        let isKnown = status >= Self.firstStatus && status <= Self.lastStatus
+        let row = isKnown ? status - Self.firstStatus + 1 : 0
+        let index = row * Self.methods + Int(method.rawValue)
+        if places[index] == 0 {
+            let key = ProxySeriesKey(status: isKnown ? status : 0, method: method.label)
+            series.append(ProxySeries(key: key, latency: Histogram(.latency)))
+            places[index] = UInt16(series.count)
+        }
+        return Int(places[index]) - 1
+    }
+}
+
+private struct ProxySeries {
+    let key: ProxySeriesKey
+    var latency: Histogram
+}
+
+/// The labels of a series.
+public struct ProxySeriesKey: Hashable, Comparable, Sendable {
+    public let status: Int
+    public let method: String
+
+    public static func < (left: Self, right: Self) -> Bool {
+        (left.status, left.method) < (right.status, right.method)
+    }
+}
+
+/// What a proxy, or several together, have counted. Any thread.
+public struct ProxySnapshot: Equatable, Sendable {
+    public var inFlight = 0
+    public var requestSize = Histogram(.size)
+    public var responseSize = Histogram(.size)
+    /// The count of a latency is the count of requests.
+    public var series: [ProxySeriesKey: Histogram] = [:]
+
+    public init() {}
+
+    public mutating func add(_ other: ProxySnapshot) {
+        inFlight += other.inFlight
+        requestSize.add(other.requestSize)
+        responseSize.add(other.responseSize)
+        for (key, latency) in other.series { series[key, default: Histogram(.latency)].add(latency) }
+    }
+}
+
+extension PrometheusText {
+    /// The five families of a proxy. `prefix` is `piko_proxy`, or `piko_agent` where each part has a label `endpoint`.
+    public mutating func add(_ parts: [(labels: [(String, String)], snapshot: ProxySnapshot)], prefix: String) {
+        begin("\(prefix)_requests_in_flight", .gauge, "Requests under way.")
+        for part in parts { sample(part.labels, part.snapshot.inFlight) }
+        begin("\(prefix)_requests_total", .counter, "Requests that are over.")
+        for part in parts {
+            for (labels, latency) in Self.series(of: part) { sample(labels, latency.total) }
+        }
+        begin("\(prefix)_request_latency_seconds", .histogram, "Time from request head to end of response.")
+        for part in parts {
+            for (labels, latency) in Self.series(of: part) { sample(labels, latency, .latency) }
+        }
+        begin("\(prefix)_request_size_bytes", .histogram, "Size of requests.")
+        for part in parts { sample(part.labels, part.snapshot.requestSize, .size) }
+        begin("\(prefix)_response_size_bytes", .histogram, "Size of responses.")
+        for part in parts { sample(part.labels, part.snapshot.responseSize, .size) }
+    }
+
+    private static func series(
+        of part: (labels: [(String, String)], snapshot: ProxySnapshot)
+    ) -> [([(String, String)], Histogram)] {
+        part.snapshot.series.sorted { $0.key < $1.key }.map { key, latency in
+            (part.labels + [("status", String(key.status)), ("method", key.method)], latency)
+        }
+    }
+}
+
+extension Histogram {
+    var total: UInt64 { counts.reduce(0, &+) }
+}
