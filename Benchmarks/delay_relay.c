@@ -55,10 +55,10 @@ static struct sockaddr_in loopback(int port) {
     return address;
 }
 
-static int prepare(int fd) {
+static void prepare(int fd) {
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    return fcntl(fd, F_SETFL, O_NONBLOCK);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
 }
 
 static int listen_on(int port) {
@@ -66,7 +66,8 @@ static int listen_on(int port) {
     int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 128)) die("delay_relay: listen");
-    return prepare(fd), fd;
+    prepare(fd);
+    return fd;
 }
 
 static void open_direction(struct direction *d, int from, int to) {

@@ -14,6 +14,15 @@ from harness.usage import eventually
 LAST_LINE = "Ctrl-C ends"
 
 
+def parent(pid):
+    """The parent of a process; None where it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
 class Demo:
     """The demonstration in a process group of its own, as a terminal starts it."""
 
@@ -33,9 +42,7 @@ class Demo:
         return [line.strip() for line in self.story if line.startswith("  curl ")]
 
     def children(self):
-        tasks = f"/proc/{self.child.pid}/task"
-        lists = [open(f"{tasks}/{task}/children", encoding="ascii").read() for task in os.listdir(tasks)]
-        return [int(pid) for pids in lists for pid in pids.split()]
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if parent(pid) == self.child.pid]
 
     def press_ctrl_c(self):
         os.killpg(self.child.pid, signal.SIGINT)

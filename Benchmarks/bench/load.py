@@ -6,6 +6,7 @@
 import json
 import re
 import subprocess
+import time
 
 from .process import BenchError
 
@@ -28,7 +29,11 @@ def wrk(url, connections, seconds, host, threads=1, script=None):
 def iperf3(port, seconds, reverse):
     """Returns bytes received and seconds of one stream; reverse: from the service to the client."""
     command = ["iperf3", "-J", "-c", "127.0.0.1", "-p", str(port), "-t", str(seconds)] + (["-R"] if reverse else [])
-    answer = json.loads(_run(command, seconds + 30, accept_failure=True))
+    for _ in range(20):
+        answer = json.loads(_run(command, seconds + 30, accept_failure=True))
+        if "busy" not in answer.get("error", ""):
+            break
+        time.sleep(0.1)  # The end of the run before is still on a long line.
     if "error" in answer:
         raise BenchError("iperf3: " + answer["error"])
     received = answer["end"]["sum_received"]
