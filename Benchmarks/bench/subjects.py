@@ -122,10 +122,9 @@ def piko(stage, name, *args):
 
 def piko_server(stage, loops=1, name="piko-server"):
     """Returns the process and its proxy and upstream ports."""
-    proxy, upstream, admin, gossip = free_ports(4)
-    binds = {"proxy": proxy, "upstream": upstream, "admin": admin, "cluster.gossip": gossip}
-    flags = [word for key, port in binds.items() for word in (f"--{key}.bind-addr", f"127.0.0.1:{port}")]
-    process = piko(stage, name, "server", *flags, "--proxy.access-log.disable", "--engine.loops", str(loops))
+    proxy, upstream = free_ports(2)
+    process = piko(stage, name, "server", "--proxy.bind-addr", f"127.0.0.1:{proxy}", "--upstream.bind-addr", f"127.0.0.1:{upstream}",
+                   "--proxy.access-log.disable", "--engine.loops", str(loops))
     stage.wait_port(proxy)
     stage.wait_port(upstream)
     return process, proxy, upstream
