@@ -32,7 +32,7 @@ let package = Package(
         .target(
             name: "PikoControl",
             dependencies: [
-                "PikoEngine", "PikoCore",
+                "PikoEngine", "PikoCore", "PikoClient",
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),

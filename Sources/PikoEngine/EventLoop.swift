@@ -57,6 +57,9 @@ public final class EventLoop: @unchecked Sendable {
     /// Nanoseconds of a monotonic clock, read now. Any thread.
     public static var nanoseconds: UInt64 { cuv_now_ns() }
 
+    /// Processors this process may use, at least 1. Any thread.
+    public static var processorCount: Int { Int(cuv_processor_count()) }
+
     /// What lives on the loop now.
     public var counts: EngineCounts { EngineCounts(cuv_loop_counts(raw)) }
 

@@ -53,6 +53,9 @@ uint64_t cuv_loop_now_ms(const cuv_loop *loop);
 /// Nanoseconds of a monotonic clock, read now. Any thread.
 uint64_t cuv_now_ns(void);
 
+/// Processors the scheduler lets this process use, at least 1. Any thread.
+int cuv_processor_count(void);
+
 /// The counters. On the loop's thread.
 cuv_counts cuv_loop_counts(const cuv_loop *loop);
 

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// One client of the admin port: reads a request head, has it answered, reads the next. Control loop only. Takes no bodies.
+
+import PikoCore
+import PikoEngine
+
+/// An answer of the admin port.
+struct AdminAnswer: Sendable {
+    var status: UInt16
+    var contentType: String
+    var body: String
+
+    static func text(_ status: UInt16, _ body: String = "") -> AdminAnswer {
+        AdminAnswer(status: status, contentType: "text/plain; charset=utf-8", body: body)
+    }
+
+    static func json(_ status: UInt16, _ body: String) -> AdminAnswer {
+        AdminAnswer(status: status, contentType: "application/json; charset=utf-8", body: body)
+    }
+
+    static func error(_ status: UInt16, _ text: String) -> AdminAnswer { json(status, "{\"error\":\"\(text)\"}") }
+}
+
+/// A connection on the admin port. Its connection holds it.
+final class AdminConnection: ConnectionHandler {
+    /// What answers: the path without its query, and the query's fields. Answers once, on the control loop.
+    typealias Respond = (_ path: String, _ query: String, _ answer: @escaping (AdminAnswer) -> Void) -> Void
+
+    private static let limits = HeadLimits(bytes: 16 * 1024, fields: 100)
+    /// Milliseconds for a head, and between requests.
+    private static let patience: UInt64 = 60_000
+
+    private let connection: Connection
+    private let respond: Respond
+    private let onClose: (AdminConnection) -> Void
+    private var scanner = HeadScanner()
+    private let head = RequestHead(limits: AdminConnection.limits)
+    private var timer: Timer?
+    private var isAnswering = false
+    private var closesNext = false
+
+    init(_ connection: Connection, respond: @escaping Respond, onClose: @escaping (AdminConnection) -> Void) {
+        self.connection = connection
+        self.respond = respond
+        self.onClose = onClose
+    }
+
+    func start() {
+        connection.handler = self
+        connection.setKeptLimit(Self.limits.bytes)
+        timer = Timer(on: connection.loop) { [unowned self] in connection.abort() }
+        timer?.arm(Self.patience)
+        connection.startReading()
+    }
+
+    func abort() { connection.abort() }
+
+    func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int {
+        guard !isAnswering else { return 0 }
+        switch scanner.next(bytes) {
+        case .needsMore:
+            if bytes.count < Self.limits.bytes { return 0 }
+            finish(.error(431, "head too large"), closes: true)
+            return bytes.count
+        case .malformed:
+            finish(.error(400, "malformed head"), closes: true)
+            return bytes.count
+        case .head(let count):
+            didReadHead(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+            return count
+        }
+    }
+
+    private func didReadHead(_ bytes: UnsafeRawBufferPointer) {
+        scanner.reset()
+        if let fault = head.parse(bytes) {
+            return finish(.error(fault.status, String(describing: fault.text)), closes: true)
+        }
+        let closes = !head.traits.keepAlive || head.traits.framing != .empty
+        guard head.traits.method == .get || head.traits.method == .head else {
+            return finish(.error(405, "method not allowed"), closes: closes)
+        }
+        isAnswering = true
+        let parts = String(decoding: head.pathAndQuery, as: UTF8.self)
+            .split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        respond(String(parts[0]), parts.count > 1 ? String(parts[1]) : "") { [self] in finish($0, closes: closes) }
+    }
+
+    private func finish(_ answer: AdminAnswer, closes: Bool) {
+        isAnswering = false
+        let reason = String(describing: ErrorResponse.reason(answer.status))
+        connection.write(
+            """
+            HTTP/1.1 \(answer.status) \(reason)\r
+            content-type: \(answer.contentType)\r
+            content-length: \(answer.body.utf8.count)\r
+            \(closes ? "connection: close\r\n" : "")\r
+
+            """, more: true)
+        connection.write(head.traits.method == .head ? "" : answer.body)
+        timer?.arm(closes ? 1000 : Self.patience)
+        if closes { connection.shut() } else { connection.resume() }
+    }
+
+    func connectionDidEnd(_ connection: Connection) { connection.close() }
+
+    func connectionDidClose(_ connection: Connection, error: EngineError?) {
+        timer = nil
+        onClose(self)
+    }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// What the admin port answers (protocol.md, "Admin"). Control loop only; numbers of the worker loops are asked for by mail and come back
+// by mail. It changes nothing.
+
+import FoundationEssentials
+import PikoCore
+import PikoEngine
+
+/// The pages of the admin port.
+final class AdminPages {
+    private let node: ServerNode
+    private let loop: EventLoop
+
+    init(node: ServerNode, loop: EventLoop) {
+        self.node = node
+        self.loop = loop
+    }
+
+    /// Answers once, at once or in a later turn.
+    func respond(to path: String, query: String, _ answer: @escaping (AdminAnswer) -> Void) {
+        switch path {
+        case "/health": answer(.text(200))
+        case "/ready": answer(.text(node.isReady.load(ordering: .relaxed) ? 200 : 503))
+        case "/status/upstream/endpoints": answer(.json(200, Self.json(node.registry.listeners)))
+        case "/metrics": metrics(answer)
+        default: answer(.error(404, "not found"))
+        }
+    }
+
+    private static func json(_ value: some Encodable) -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        return (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "null"
+    }
+
+    private func metrics(_ answer: @escaping (AdminAnswer) -> Void) {
+        gather { [node] proxy in
+            var text = PrometheusText()
+            text.add([(labels: [], snapshot: proxy)], prefix: "piko_proxy")
+            var upstreams = UpstreamSnapshot()
+            upstreams.connectedUpstreams = node.registry.tunnelCount
+            upstreams.registeredEndpoints = node.registry.endpointCount
+            upstreams.upstreamRequests = node.upstreamRequests.load(ordering: .relaxed)
+            text.add(upstreams)
+            answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: text.text))
+        }
+    }
+
+    /// Asks every loop for its numbers and adds them up.
+    private func gather(_ completion: @escaping (ProxySnapshot) -> Void) {
+        let sum = LoopBound<Gathering>(on: loop)
+        sum.value = Gathering(missing: node.loops.count, completion: completion)
+        node.loops.post { server in
+            let part = server.metrics.snapshot
+            sum.post { $0.add(part) }
+        }
+    }
+}
+
+/// The sum of what the loops have answered so far.
+private final class Gathering {
+    private var total = ProxySnapshot()
+    private var missing: Int
+    private let completion: (ProxySnapshot) -> Void
+
+    init(missing: Int, completion: @escaping (ProxySnapshot) -> Void) {
+        self.missing = missing
+        self.completion = completion
+    }
+
+    func add(_ part: ProxySnapshot) {
+        total.add(part)
+        missing -= 1
+        if missing == 0 { completion(total) }
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// `piko agent`: starts the loops and the listeners' tunnels, waits for a signal, lets what runs finish, ends. Runs on the main thread;
+// everything it starts lives on loops.
+
+import PikoClient
+import PikoCore
+import PikoEngine
+import Synchronization
+
+/// The agent command.
+public final class AgentProcess {
+    private let configuration: AgentConfiguration
+    private let log: Log
+    private let turnstile = Turnstile()
+
+    public init(configuration: AgentConfiguration, log: Log) {
+        self.configuration = configuration
+        self.log = log
+    }
+
+    /// Blocks until SIGTERM or SIGINT, or until a first dial failed for good. 0 after a signal, else 1.
+    public func run() -> Int32 {
+        do throws(EngineError) {
+            return try serve()
+        } catch {
+            log.error("agent failed") { $0.add("error", error.description) }
+            return 1
+        }
+    }
+
+    private func serve() throws(EngineError) -> Int32 {
+        let loops = try LoopGroup<AgentLoop>(count: configuration.engine.loops, name: "agent")
+        let control = try EventLoop(name: "control")
+        try control.start()
+        let signals = LoopBound<StopSignals>(on: control)
+        let turnstile = self.turnstile
+        control.sync { signals.value = try? StopSignals(on: control, turnstile: turnstile) }
+        start(loops)
+        _ = turnstile.wait { turnstile.signalCount > 0 || turnstile.hasFailed }
+        drain(loops)
+        control.sync {
+            signals.value?.cancel()
+            signals.value = nil
+        }
+        control.stop()
+        let counts = loops.end() + [control.join()]
+        ShutdownReport.write(counts, to: log)
+        return turnstile.hasFailed ? 1 : 0
+    }
+
+    /// Listeners go to the loops in turn.
+    private func start(_ loops: LoopGroup<AgentLoop>) {
+        let configuration = self.configuration
+        let log = self.log
+        let turnstile = self.turnstile
+        let count = loops.count
+        for (index, member) in loops.members.enumerated() {
+            member.loop.sync {
+                let state = AgentLoop(loop: member.loop, configuration: configuration, log: log, turnstile: turnstile)
+                member.value = state
+                for (place, listener) in configuration.listeners.enumerated() where place % count == index {
+                    state.start(listener)
+                }
+            }
+        }
+        log.info("agent started") { $0.add("listeners", configuration.listeners.count) }
+    }
+
+    private func drain(_ loops: LoopGroup<AgentLoop>) {
+        log.info("stopping") { $0.add("grace_period", configuration.gracePeriod.configured) }
+        loops.post { $0.drain() }
+        let turnstile = self.turnstile
+        let grace = turnstile.hasFailed ? 0 : configuration.gracePeriod.wholeMilliseconds
+        let finished = turnstile.wait(atMost: grace) {
+            turnstile.signalCount > 1 || loops.sync { $0.busyCount }.allSatisfy { $0 == 0 }
+        }
+        if !finished {
+            log.warn("grace period is over") { $0.add("cut", loops.sync { $0.busyCount }.reduce(0, +)) }
+        }
+        loops.post { $0.end() }
+        _ = turnstile.wait(atMost: 5000) { loops.sync { $0.isEnded }.allSatisfy { $0 } }
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// The forward's part of one loop: its listeners and the connections under way. Loop-confined. A client's connection is joined to a
+// WebSocket of the server's proxy port; bytes are moved by the relay's flows.
+
+import PikoClient
+import PikoCore
+import PikoEngine
+
+/// Everything of a forward that lives on one loop.
+final class ForwardLoop {
+    let loop: EventLoop
+    let residents = Residents()
+    private let configuration: ForwardConfiguration
+    private let log: Log
+    private var listeners: [Listener] = []
+
+    init(loop: EventLoop, configuration: ForwardConfiguration, log: Log, turnstile: Turnstile) {
+        self.loop = loop
+        self.configuration = configuration
+        self.log = log.named("forward")
+        residents.onEmpty = { turnstile.wake() }
+    }
+
+    func listen(at address: SocketAddress, endpoint: String) throws(EngineError) {
+        let listener = try Listener.listen(at: address, on: loop) { [unowned self] in
+            accept($0, endpoint: endpoint)
+        }
+        listeners.append(listener)
+    }
+
+    /// Accepts no more; what runs goes on.
+    func drain() {
+        for listener in listeners { listener.close() }
+        listeners = []
+    }
+
+    private func accept(_ client: Connection, endpoint: String) {
+        let forwarded = ForwardedConnection(client, loop: self, endpoint: endpoint)
+        residents.enter(forwarded) { forwarded.abort() }
+        forwarded.start(request(for: endpoint))
+    }
+
+    private func request(for endpoint: String) -> WebSocketRequest {
+        var fields: [(name: String, value: String)] = [("User-Agent", "piko")]
+        let token = configuration.connect.token
+        if !token.isEmpty { fields.append(("Authorization", "Bearer \(token)")) }
+        return WebSocketRequest(
+            url: configuration.connect.url, path: "/_piko/v1/tcp/\(PercentEncoding.pathSegment(endpoint))", fields: fields,
+            offersHalfClose: true, timeout: configuration.connect.timeout.wholeMilliseconds)
+    }
+
+    func didEnd(_ forwarded: ForwardedConnection, _ end: RelayEnd) {
+        residents.leave(forwarded)
+        log.debug("connection ended") {
+            $0.add("endpoint_id", forwarded.endpoint)
+            $0.add("sent", end.sent)
+            $0.add("received", end.received)
+            if let error = end.error { $0.add("error", error.description) }
+        }
+    }
+
+    func didFail(_ forwarded: ForwardedConnection, _ failure: DialFailure) {
+        residents.leave(forwarded)
+        log.peer(.warn, "server not reached") {
+            $0.add("endpoint_id", forwarded.endpoint)
+            $0.add("error", failure.description)
+        }
+    }
+}
+
+/// One client's connection, from its acceptance to its end. Held by the loop's residents.
+final class ForwardedConnection: ConnectionHandler {
+    let endpoint: String
+    private let client: Connection
+    private unowned let owner: ForwardLoop
+    private var dial: WebSocketDial?
+    private var relay: Relay?
+
+    init(_ client: Connection, loop: ForwardLoop, endpoint: String) {
+        self.client = client
+        self.endpoint = endpoint
+        owner = loop
+        client.handler = self
+    }
+
+    /// Dials the server. The client's bytes wait in its socket meanwhile; only its leaving is not noticed before the dial's deadline.
+    func start(_ request: WebSocketRequest) {
+        dial = WebSocketDial.dial(request, on: owner.loop) { [self] in
+            dial = nil
+            switch $0 {
+            case .success(let socket): join(socket)
+            case .failure(let failure): fail(failure)
+            }
+        }
+    }
+
+    private func join(_ socket: Connection) {
+        guard !client.isClosing else {
+            socket.abort()
+            return owner.residents.leave(self)
+        }
+        relay = Relay.join(client, socket) { [self] end in
+            relay = nil
+            owner.didEnd(self, end)
+        }
+    }
+
+    private func fail(_ failure: DialFailure) {
+        client.abort()
+        owner.didFail(self, failure)
+    }
+
+    func abort() {
+        if let relay { return relay.abort() }
+        dial?.cancel()
+        dial = nil
+        client.abort()
+        owner.residents.leave(self)
+    }
+
+    func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int { 0 }
+
+    func connectionDidClose(_ connection: Connection, error: EngineError?) {
+        guard let dial else { return }
+        dial.cancel()
+        self.dial = nil
+        owner.residents.leave(self)
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// What all loops of a server node share: who it is, its configuration, its table of tunnels, its counters. Any thread; holds no sockets.
+
+import PikoCore
+import PikoEngine
+import Synchronization
+
+/// A server node, as its loops see it.
+final class ServerNode: Sendable {
+    let id: String
+    let configuration: ServerConfiguration
+    let log: Log
+    let loops: LoopGroup<ServerLoop>
+    let registry: TunnelRegistry
+    let turnstile: Turnstile
+    /// Client connections now.
+    let connections = Atomic<Int>(0)
+    /// Streams opened for requests and connections so far.
+    let upstreamRequests = Atomic<UInt64>(0)
+    /// Serving, and not about to leave.
+    let isReady = Atomic<Bool>(false)
+
+    init(configuration: ServerConfiguration, log: Log, turnstile: Turnstile) throws(EngineError) {
+        self.configuration = configuration
+        self.log = log
+        self.turnstile = turnstile
+        let name = configuration.cluster.nodeID
+        id = name.isEmpty ? configuration.cluster.nodeIDPrefix + NodeName.random() : name
+        loops = try LoopGroup(count: configuration.engine.loops, name: "piko")
+        registry = TunnelRegistry(loops: loops.count, limit: configuration.upstream.limits.sessions)
+    }
+
+    var tunnelSettings: TunnelSettings {
+        var settings = TunnelSettings(isClient: false)
+        settings.maxStreams = UInt32(clamping: configuration.upstream.limits.streamsPerSession)
+        return settings
+    }
+
+    /// Takes a place for a client connection. False at the limit. Given back with `leave`.
+    func enter() -> Bool {
+        let limit = configuration.proxy.limits.connections
+        let count = connections.add(1, ordering: .relaxed).newValue
+        if limit == 0 || count <= limit { return true }
+        connections.subtract(1, ordering: .relaxed)
+        return false
+    }
+
+    func leave() { connections.subtract(1, ordering: .relaxed) }
+}
+
+/// Names for nodes that were given none.
+enum NodeName {
+    /// Seven lower-case letters and digits, as the original has them.
+    static func random() -> String {
+        let letters = Array("abcdefghijklmnopqrstuvwxyz0123456789")
+        return String((0..<7).map { _ in letters.randomElement()! })
+    }
+}

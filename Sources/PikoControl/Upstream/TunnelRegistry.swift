@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// The tunnels of the whole node: which endpoint has which, and how many each loop carries. Shared by all loops behind a lock that is held
+// for one look-up or change, never across I/O, a callback or a log line. It holds names, never sessions.
+
+import PikoCore
+import Synchronization
+
+/// The node's table of tunnels. Any thread.
+public final class TunnelRegistry: Sendable {
+    private struct State {
+        var table = UpstreamTable()
+        var perLoop: [Int]
+        var total = 0
+        var lastSession: UInt64 = 0
+    }
+
+    private let state: Mutex<State>
+    /// Tunnels at once; 0: no limit.
+    private let limit: Int
+
+    public init(loops: Int, limit: Int) {
+        self.limit = limit
+        state = Mutex(State(perLoop: Array(repeating: 0, count: loops)))
+    }
+
+    /// Takes a place for a new tunnel, on the loop that has fewest. nil at the limit. Must be given back with `leave`.
+    public func place() -> TunnelID? {
+        state.withLock { state in
+            guard limit == 0 || state.total < limit else { return nil }
+            let loop = state.perLoop.indices.min { state.perLoop[$0] < state.perLoop[$1] } ?? 0
+            state.perLoop[loop] += 1
+            state.total += 1
+            state.lastSession += 1
+            return TunnelID(loop: loop, session: state.lastSession)
+        }
+    }
+
+    /// Gives back the place, when the tunnel has closed or never came to be.
+    public func leave(_ id: TunnelID) {
+        state.withLock { state in
+            state.table.remove(id)
+            state.perLoop[id.loop] -= 1
+            state.total -= 1
+        }
+    }
+
+    /// The tunnel can be selected from now on.
+    public func open(_ id: TunnelID, endpoint: String) {
+        state.withLock { $0.table.add(id, endpoint: endpoint) }
+    }
+
+    /// The tunnel is not selected any more; its place stays taken until `leave`.
+    public func retire(_ id: TunnelID) {
+        _ = state.withLock { $0.table.remove(id) }
+    }
+
+    /// The tunnel whose turn it is (UpstreamTable.select).
+    public func select(endpoint: String, home: Int?, excluding tried: [TunnelID]) -> TunnelID? {
+        state.withLock { $0.table.select(endpoint: endpoint, home: home, excluding: tried) }
+    }
+
+    /// How many tunnels serve each endpoint.
+    public var listeners: [String: Int] { state.withLock { $0.table.listeners } }
+    public var endpointCount: Int { state.withLock { $0.table.endpointCount } }
+    public var tunnelCount: Int { state.withLock { $0.table.tunnelCount } }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+// One agent's connection to the upstream port until it is a tunnel: reads the upgrade request, checks it, finds it a loop, answers. Lives on
+// the loop that accepted it, and on the tunnel's loop after the move; the head is read again there. Relays nothing.
+
+import PikoCore
+import PikoEngine
+
+/// From a TCP connection to a tunnel. Its connection holds it.
+final class UpstreamHandshake: ConnectionHandler {
+    /// Milliseconds for the whole handshake.
+    private static let patience: UInt64 = 10_000
+    private static let prefix = "/piko/v1/upstream/"
+    static let headLimits = HeadLimits(bytes: 64 * 1024, fields: 100)
+
+    private let server: ServerLoop
+    /// The place taken for the tunnel, once a loop was chosen.
+    private var place: TunnelID?
+    private var scanner = HeadScanner()
+    private let head = RequestHead(limits: UpstreamHandshake.headLimits)
+    private var timer: Timer?
+    private var isOver = false
+
+    private init(server: ServerLoop, place: TunnelID?) {
+        self.server = server
+        self.place = place
+    }
+
+    /// A connection was accepted on this loop.
+    static func begin(_ connection: Connection, on server: ServerLoop) {
+        start(connection, UpstreamHandshake(server: server, place: nil))
+    }
+
+    private static func start(_ connection: Connection, _ handshake: UpstreamHandshake) {
+        connection.handler = handshake
+        connection.setKeptLimit(headLimits.bytes)
+        handshake.server.residents.enter(handshake) { connection.abort() }
+        handshake.timer = Timer(on: connection.loop) { connection.abort() }
+        handshake.timer?.arm(patience)
+        connection.startReading()
+    }
+
+    func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int {
+        guard !isOver else { return bytes.count }
+        switch scanner.next(bytes) {
+        case .needsMore:
+            guard bytes.count < Self.headLimits.bytes else { return refuse(connection, 431, "head too large", bytes.count) }
+            return 0
+        case .malformed: return refuse(connection, 400, "malformed head", bytes.count)
+        case .head(let count): return didReadHead(connection, bytes, count)
+        }
+    }
+
+    private func didReadHead(_ connection: Connection, _ bytes: UnsafeRawBufferPointer, _ count: Int) -> Int {
+        if let fault = head.parse(UnsafeRawBufferPointer(rebasing: bytes[..<count])) {
+            return refuse(connection, fault.status, fault.text, bytes.count)
+        }
+        switch checked() {
+        case .failure(let refusal): return refuse(connection, refusal.status, refusal.text, bytes.count)
+        case .success(let endpoint): return settle(connection, endpoint, bytes, count)
+        }
+    }
+
+    private struct Refusal: Error {
+        let status: UInt16
+        let text: StaticString
+    }
+
+    /// The endpoint, when the request is a proper upgrade on the right path.
+    private func checked() -> Result<String, Refusal> {
+        let path = head.pathAndQuery.prefix { $0 != UInt8(ascii: "?") }
+        guard path.starts(with: Self.prefix.utf8) else { return .failure(Refusal(status: 404, text: "not found")) }
+        let segment = path.dropFirst(Self.prefix.utf8.count)
+        guard !segment.isEmpty, !segment.contains(UInt8(ascii: "/")), let name = PercentEncoding.decode(segment),
+            name.count <= 256
+        else { return .failure(Refusal(status: 404, text: "not found")) }
+        guard head.traits.method == .get else { return .failure(Refusal(status: 405, text: "method not allowed")) }
+        guard WebSocketUpgrade.isRequested(by: head) else {
+            return .failure(Refusal(status: 400, text: "websocket upgrade required"))
+        }
+        guard !server.isDraining else { return .failure(Refusal(status: 503, text: "node is shutting down")) }
+        return .success(String(decoding: name, as: UTF8.self))
+    }
+
+    private func settle(_ connection: Connection, _ endpoint: String, _ bytes: UnsafeRawBufferPointer, _ count: Int) -> Int {
+        place = place ?? server.node.registry.place()
+        guard let place else { return refuse(connection, 503, "too many upstreams", bytes.count) }
+        guard place.loop == server.index else {
+            move(connection, to: place, bytes)
+            return bytes.count
+        }
+        accept(connection, endpoint, place)
+        return count
+    }
+
+    private func move(_ connection: Connection, to place: TunnelID, _ bytes: UnsafeRawBufferPointer) {
+        self.place = nil
+        finish()
+        let node = server.node
+        do throws(EngineError) {
+            let moving = try connection.detach(extra: bytes)
+            let sent = node.loops.members[place.loop].post { (server: ServerLoop) in UpstreamHandshake.land(moving, on: server, place: place) }
+            if !sent { node.registry.leave(place) }
+        } catch {
+            node.registry.leave(place)
+            connection.abort()
+        }
+    }
+
+    private static func land(_ moving: MovingConnection, on server: ServerLoop, place: TunnelID) {
+        let handshake = UpstreamHandshake(server: server, place: place)
+        do throws(EngineError) {
+            start(try moving.land(on: server.loop, handler: handshake), handshake)
+        } catch {
+            server.node.registry.leave(place)
+        }
+    }
+
+    /// Answers 101 and starts the tunnel on what follows.
+    private func accept(_ connection: Connection, _ endpoint: String, _ place: TunnelID) {
+        self.place = nil
+        let isOurs = head.fields.value(named: "user-agent").map { $0.starts(with: "piko".utf8) } ?? false
+        let peer = connection.peerAddress
+        guard WebSocketUpgrade.accept(head, on: connection, halfClose: false, node: server.node.id) else {
+            server.node.registry.leave(place)
+            connection.abort()
+            return finish()
+        }
+        let tunnel = ServerTunnel(
+            id: place, endpoint: endpoint, registry: server.node.registry, log: server.upstreamLog, speaksGoAway: isOurs
+        ) { [server] in server.didClose($0) }
+        do throws(EngineError) {
+            let socket = try connection.upgradeToWebSocket(client: false, halfClose: false)
+            try tunnel.start(on: socket, settings: server.node.tunnelSettings)
+            server.didOpen(tunnel)
+        } catch {
+            server.node.registry.leave(place)
+            server.upstreamLog.warn("upstream not accepted") {
+                $0.add("endpoint_id", endpoint)
+                $0.add("peer", peer?.description ?? "")
+                $0.add("error", error.description)
+            }
+        }
+        finish()
+    }
+
+    private func refuse(_ connection: Connection, _ status: UInt16, _ text: StaticString, _ count: Int) -> Int {
+        isOver = true
+        server.upstreamLog.peer(.info, "upstream refused") {
+            $0.add("status", status)
+            $0.add("error", String(describing: text))
+        }
+        connection.write(answering: status, text: text)
+        connection.shut()
+        timer?.arm(1000)  // the agent reads the answer; what it still sends is dropped
+        return count
+    }
+
+    func connectionDidEnd(_ connection: Connection) { connection.close() }
+
+    func connectionDidClose(_ connection: Connection, error: EngineError?) { finish() }
+
+    private func finish() {
+        isOver = true
+        timer = nil
+        if let place { server.node.registry.leave(place) }
+        place = nil
+        server.residents.leave(self)
+    }
+}

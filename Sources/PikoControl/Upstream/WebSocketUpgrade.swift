@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// The server's half of a WebSocket opening handshake (RFC 6455 4.2). Works on a parsed head and its connection, on their loop.
+// The frames that follow are the engine's.
+
+import PikoCore
+import PikoEngine
+
+/// Checks and answers upgrade requests.
+enum WebSocketUpgrade {
+    /// GET, Upgrade: websocket, Connection: Upgrade, version 13 and a key of 24 characters.
+    static func isRequested(by head: RequestHead) -> Bool {
+        guard head.traits.method == .get, head.traits.isUpgrade, head.traits.framing == .empty else { return false }
+        guard let protocolName = head.fields.value(of: .upgrade), names(protocolName, "websocket") else { return false }
+        guard head.fields.value(of: .secWebSocketVersion).map({ $0.elementsEqual("13".utf8) }) == true else { return false }
+        return head.fields.value(of: .secWebSocketKey).map { $0.count == 24 } ?? false
+    }
+
+    /// Writes the 101. False when the connection is gone.
+    /// - Parameters:
+    ///   - halfClose: we agree that an empty binary message ends one direction.
+    ///   - node: this node's name, for agents of ours.
+    static func accept(_ head: RequestHead, on connection: Connection, halfClose: Bool, node: String) -> Bool {
+        guard let key = head.fields.value(of: .secWebSocketKey), let accept = WebSocketHandshake.accept(for: key) else {
+            return false
+        }
+        return connection.write(
+            """
+            HTTP/1.1 101 Switching Protocols\r
+            Upgrade: websocket\r
+            Connection: Upgrade\r
+            Sec-WebSocket-Accept: \(accept)\r
+            x-piko-node: \(node)\r
+            \(halfClose ? "x-piko-half-close: 1\r\n" : "")\r
+
+            """)
+    }
+
+    private static func names(_ value: UnsafeRawBufferPointer, _ word: String) -> Bool {
+        value.count == word.utf8.count && zip(value, word.utf8).allSatisfy { $0 | 0x20 == $1 }
+    }
+}
+
+extension Connection {
+    /// Writes a whole JSON error that announces the end of the connection; the caller ends it.
+    func write(answering status: UInt16, text: StaticString) {
+        let writer = HeadWriter()
+        ErrorResponse.append(status: status, text: text, connection: .close, to: writer)
+        write(writer.bytes)
+    }
+}
