@@ -86,6 +86,8 @@ struct HeadCursor {
         guard byte(at) == ByteClass.colon, nameCount > 0, nameCount <= 0xffff else { throw nameFault(nameCount) }
         at &+= 1
         while at < end, ByteClass.isOptionalSpace(byte(at)) { at &+= 1 }
+        let known = KnownField(name: base + name, count: nameCount)
+        if known == .other && KnownField.isAlias(base + name, nameCount) { throw .badFieldName }
         let value = at
         try skipText()
         try skipLineEnd(or: .badFieldValue)
@@ -93,7 +95,7 @@ struct HeadCursor {
         while valueEnd > value, ByteClass.isOptionalSpace(byte(valueEnd &- 1)) { valueEnd &-= 1 }
         return HeadField(
             name: UInt32(truncatingIfNeeded: name), nameCount: UInt16(truncatingIfNeeded: nameCount),
-            known: KnownField(name: base + name, count: nameCount), isNominated: false,
+            known: known, isNominated: false,
             value: UInt32(truncatingIfNeeded: value), valueCount: UInt32(truncatingIfNeeded: valueEnd &- value))
     }
 

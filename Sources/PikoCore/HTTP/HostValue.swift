@@ -83,17 +83,16 @@ struct HostValue {
 }
 
 extension HostValue {
-    /// Bytes from the start of the name to the end of the port.
-    var countWithPort: Int { port.isEmpty ? name.count : name.count + 1 + port.count }
-
-    /// Whether both name the same place: names in either case, and the same port; against an absolute target a missing port is the scheme's.
-    func isSame(as other: HostValue, absolute: Bool) -> Bool {
-        guard TokenList.areSame(name, other.name) else { return false }
-        if TokenList.areSame(port, other.port) { return true }
-        return absolute && (port.isEmpty || other.port.isEmpty) && isDefault(port) && isDefault(other.port)
+    /// From the start of the name to the end of the port.
+    var whole: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: name.baseAddress, count: port.isEmpty ? name.count : name.count + 1 + port.count)
     }
 
-    private func isDefault(_ port: UnsafeRawBufferPointer) -> Bool {
-        port.isEmpty || TokenList.element(port, is: "80") || TokenList.element(port, is: "443")
+    /// Whether both name the same place: names in either case, and the same port, where a missing port is `defaultPort`.
+    func isSame(as other: HostValue, defaultPort: StaticString) -> Bool {
+        guard TokenList.areSame(name, other.name) else { return false }
+        if TokenList.areSame(port, other.port) { return true }
+        return port.isEmpty && TokenList.element(other.port, is: defaultPort)
+            || other.port.isEmpty && TokenList.element(port, is: defaultPort)
     }
 }

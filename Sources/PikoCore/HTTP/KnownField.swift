@@ -28,6 +28,32 @@ public enum KnownField: UInt8, Sendable {
 }
 
 extension KnownField {
+    /// Whether a name that is not known would be one of the message's own, or one that a node adds, with "-" for "_". Services behind CGI and its
+    /// descendants cannot tell the two apart, so such a name could smuggle what we never looked at.
+    @inline(__always)
+    static func isAlias(_ name: UnsafeRawPointer, _ count: Int) -> Bool {
+        if count > 24 { return false }
+        for at in 0..<count where name.load(fromByteOffset: at, as: UInt8.self) == UInt8(ascii: "_") {
+            return isUnderscored(name, count)
+        }
+        return false
+    }
+
+    private static func isUnderscored(_ name: UnsafeRawPointer, _ count: Int) -> Bool {
+        withUnsafeTemporaryAllocation(byteCount: 24, alignment: 8) { copy in
+            for at in 0..<count {
+                let byte = name.load(fromByteOffset: at, as: UInt8.self)
+                copy[at] = byte == UInt8(ascii: "_") ? UInt8(ascii: "-") : byte
+            }
+            guard let start = copy.baseAddress else { return false }
+            return KnownField(name: start, count: count).isSpoofable
+        }
+    }
+
+    private var isSpoofable: Bool {
+        rawValue >= KnownField.host.rawValue && rawValue <= KnownField.authorization.rawValue
+    }
+
     /// Finds a name by its bytes, which must all be tokens (RFC 9110 5.1), letters in either case.
     @inline(__always)
     init(name: UnsafeRawPointer, count: Int) {

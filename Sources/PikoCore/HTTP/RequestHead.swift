@@ -82,7 +82,7 @@ public final class RequestHead {
         let target = try RequestTarget(memory.slice(target.start, target.count), method: traits.method)
         form = target.form
         path = span(target.path)
-        authority = target.authority.map { span(UnsafeRawBufferPointer(start: $0.name.baseAddress, count: $0.countWithPort)) } ?? (0, 0)
+        authority = target.authority.map { span($0.whole) } ?? (0, 0)
         guard facts.hostCount > 0 else {
             if traits.version == .http11 { throw .missingHost }
             hostEndpoint = target.authority?.endpoint.map(span) ?? (0, 0)
@@ -90,7 +90,7 @@ public final class RequestHead {
         }
         guard facts.hostCount == 1 else { throw .repeatedHost }
         guard let host = HostValue(memory.value(at: facts.host)) else { throw .badHost }
-        if let authority = target.authority, !authority.isSame(as: host, absolute: form == .absolute) { throw .hostMismatch }
+        if let authority = target.authority, !authority.isSame(as: host, defaultPort: target.defaultPort) { throw .hostMismatch }
         hostEndpoint = host.endpoint.map(span) ?? (0, 0)
     }
 

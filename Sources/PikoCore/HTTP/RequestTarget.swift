@@ -9,6 +9,8 @@ struct RequestTarget {
     /// The authority of an absolute target or of CONNECT, else nil.
     let authority: HostValue?
     let form: Form
+    /// The port that an authority without one means; for CONNECT there is none.
+    private(set) var defaultPort: StaticString = ""
 
     enum Form { case origin, absolute, authority, asterisk }
 
@@ -24,6 +26,7 @@ struct RequestTarget {
             (path, authority, form) = (RequestTarget.nothing(of: target), nil, .asterisk)
         } else {
             let start = try RequestTarget.schemeEnd(target)
+            defaultPort = start == 7 ? "80" : "443"
             let end = target[start...].firstIndex { $0 == ByteClass.slash || $0 == UInt8(ascii: "?") } ?? target.count
             guard let value = HostValue(UnsafeRawBufferPointer(rebasing: target[start..<end])) else { throw .badTarget }
             (path, authority, form) = (UnsafeRawBufferPointer(rebasing: target[end...]), value, .absolute)
@@ -32,10 +35,14 @@ struct RequestTarget {
 
     /// The length of "http://" or "https://" at the start.
     private static func schemeEnd(_ target: UnsafeRawBufferPointer) throws(HeadFault) -> Int {
-        for (scheme, count) in [("http://" as StaticString, 7), ("https://" as StaticString, 8)] where target.count > count {
-            if TokenList.element(UnsafeRawBufferPointer(rebasing: target[0..<count]), is: scheme) { return count }
-        }
+        if starts(target, with: "http://") { return 7 }
+        if starts(target, with: "https://") { return 8 }
         throw .badTarget
+    }
+
+    private static func starts(_ target: UnsafeRawBufferPointer, with scheme: StaticString) -> Bool {
+        let count = scheme.utf8CodeUnitCount
+        return target.count > count && TokenList.element(UnsafeRawBufferPointer(rebasing: target[0..<count]), is: scheme)
     }
 
     private static func nothing(of target: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {

@@ -21,7 +21,37 @@ func parseResponse(
     return (head, Array(text.utf8).withUnsafeBytes { head.parse($0, answering: request) })
 }
 
-func text(_ bytes: UnsafeRawBufferPointer?) -> String? { bytes.map { String(decoding: $0, as: UTF8.self) } }
+extension RequestHead {
+    /// A part of the head as text, while the head surely lives.
+    func text(_ part: KeyPath<RequestHead, UnsafeRawBufferPointer?>) -> String? {
+        withExtendedLifetime(self) { self[keyPath: part].map { String(decoding: $0, as: UTF8.self) } }
+    }
+
+    func text(_ part: KeyPath<RequestHead, UnsafeRawBufferPointer>) -> String {
+        withExtendedLifetime(self) { String(decoding: self[keyPath: part], as: UTF8.self) }
+    }
+
+    /// All fields as text.
+    var lines: [[String]] {
+        withExtendedLifetime(self) {
+            (0..<fields.count).map { index in
+                [fields[index].name, fields[index].value].map { String(decoding: $0, as: UTF8.self) }
+            }
+        }
+    }
+
+    func first(_ name: StaticString) -> String? {
+        withExtendedLifetime(self) { fields.value(named: name).map { String(decoding: $0, as: UTF8.self) } }
+    }
+
+    func first(_ known: KnownField) -> String? {
+        withExtendedLifetime(self) { fields.value(of: known).map { String(decoding: $0, as: UTF8.self) } }
+    }
+}
+
+extension HeadWriter {
+    var text: String { withExtendedLifetime(self) { String(decoding: bytes, as: UTF8.self) } }
+}
 
 /// The head that goes out for these bytes; `client` is the address for X-Forwarded-For.
 func rewritten(_ request: String, client: String = "", _ change: (inout RequestRewrite) -> Void = { _ in }) -> String {
@@ -34,7 +64,7 @@ func rewritten(_ request: String, client: String = "", _ change: (inout RequestR
         rewrite.clientAddress = $0
         head.write(rewrite, to: writer)
     }
-    return String(decoding: writer.bytes, as: UTF8.self)
+    return writer.text
 }
 
 /// The response head that goes out for these bytes.
@@ -47,5 +77,5 @@ func rewritten(
     var rewrite = ResponseRewrite()
     change(&rewrite)
     head.write(rewrite, to: writer)
-    return String(decoding: writer.bytes, as: UTF8.self)
+    return writer.text
 }
