@@ -4,6 +4,7 @@
 #ifndef CUV_BUF_H
 #define CUV_BUF_H
 
+#include "cuv_error.h"
 #include "cuv_stream.h"
 
 typedef struct cuv_buf {

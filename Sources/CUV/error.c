@@ -1,2 +1,37 @@
 // SPDX-License-Identifier: MIT
-#include "CUV.h"
+// The words for errors: ours here, CWire's from CWire, everything else from libuv. Any thread.
+#include <uv.h>
+
+#include "cuv_error.h"
+#include "cw_error.h"
+
+static const char *own_words(int error) {
+    switch (error) {
+    case 0: return "no error";
+    case CUV_E_TIMEOUT: return "timed out";
+    case CUV_E_TRUNCATED: return "ended before the end of the message";
+    case CUV_E_PROTOCOL: return "the peer broke the protocol";
+    case CUV_E_RESET: return "reset by the peer";
+    case CUV_E_ABORTED: return "aborted";
+    case CUV_E_LIMIT: return "a limit was reached";
+    case CUV_E_GOING_AWAY: return "the session takes no new streams";
+    case CUV_E_CLOSED: return "closed";
+    case CUV_E_REFUSED: return "the peer refused the stream";
+    case CUV_E_SESSION_LOST: return "the session was lost";
+    case CUV_E_NO_MEMORY: return "out of memory";
+    default: return NULL;
+    }
+}
+
+// CWire's errors are -2000 to -2999; uv_strerror would leak memory for numbers it does not know.
+const char *cuv_strerror(int error) {
+    static _Thread_local char words[96];
+    const char *own = own_words(error);
+    if (own) return own;
+    if (error <= -2000 && error > -3000) return cw_strerror(error);
+    return uv_strerror_r(error, words, sizeof words);
+}
+
+bool cuv_error_is_exhaustion(int error) {
+    return error == UV_EMFILE || error == UV_ENFILE;
+}

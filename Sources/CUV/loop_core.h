@@ -4,6 +4,7 @@
 #ifndef CUV_LOOP_CORE_H
 #define CUV_LOOP_CORE_H
 
+#include "cuv_error.h"
 #include "cuv_stream.h"
 
 // A hook (cuv_stream.h) is embedded in what it is about and runs once each time it is set. Zero-initialise, set `run` once.

@@ -24,6 +24,7 @@ enum {
     CUV_S_OFFER_DUE = 1 << 11,   // kept bytes or the end are to be offered
     CUV_S_DRAIN_DUE = 1 << 12,   // on_drain is to be called
     CUV_S_FINISH_DUE = 1 << 13,  // on_closed is to be called
+    CUV_S_WRITE_BROKEN = 1 << 14, // nothing more can be written; status says why
 };
 
 /// Fills in a stream in zeroed memory. The owner may be NULL until cuv_stream_set_owner. Not counted: carriers count what they are.
@@ -46,6 +47,7 @@ void cuv_stream_deliver_end(cuv_stream *stream);
 /// The stream is over with `error` (< 0): nothing is offered any more, kept bytes are dropped, on_broken is told in this turn (never inside).
 /// The carrier goes on to take itself apart and to call cuv_stream_finish. Nothing when it broke before. After a polite close the
 /// error still becomes the status. `queued` stays what it is.
+/// The core calls ops->close at most once and ops->abort at most once (abort may follow close), neither after a break by the carrier.
 void cuv_stream_break(cuv_stream *stream, int error);
 
 /// Only writing broke; what the peer sent before may still be read. Tells the writer in this turn; the carrier breaks the stream at
