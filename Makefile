@@ -12,7 +12,7 @@ TEST := $(SWIFT) test --disable-xctest
 
 section = @printf '\n==== %s\n' "$(1)"
 
-.PHONY: help run build test test-swift test-asan test-tsan bench clean
+.PHONY: help run build test test-swift test-asan test-tsan test-engine bench clean
 
 help:
 	@echo "make run     install what is missing, build, show a request through a tunnel"
@@ -32,7 +32,7 @@ run:
 
 test:
 	@scripts/install-deps build test
-	@$(MAKE) --no-print-directory build test-swift test-asan test-tsan
+	@$(MAKE) --no-print-directory build test-swift test-asan test-tsan test-engine
 
 test-swift:
 	$(call section,unit tests)
@@ -45,6 +45,12 @@ test-asan:
 test-tsan:
 	$(call section,engine tests under ThreadSanitizer)
 	$(TEST) --sanitize=thread --filter PikoEngineTests --scratch-path .build-tsan
+
+test-engine:
+	$(call section,the engine's C tests under AddressSanitizer and UndefinedBehaviorSanitizer)
+	Tests/EngineC/run asan
+	$(call section,the engine's C tests under ThreadSanitizer)
+	Tests/EngineC/run tsan
 
 bench: build
 	@scripts/install-deps bench
