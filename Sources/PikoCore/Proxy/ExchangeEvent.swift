@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// What can happen to an exchange. Plain values; whoever runs the exchange turns what its connections, flows and timers say into them.
+
+/// One thing that happened.
+public enum ExchangeEvent: Equatable, Sendable {
+    /// An upstream can be written to. `confirmed`: it has already reached the other end.
+    case upstreamOpened(confirmed: Bool)
+    /// The other end took the stream that was opened.
+    case upstreamConfirmed
+    /// There is no upstream: the answer to `select`.
+    case upstreamRefused(ProxyError)
+    /// The upstream's connection ended or broke, or it sends no more.
+    case upstreamClosed
+    /// A whole response head came and is in order.
+    case responseHead(ResponseTraits)
+    /// What the upstream sent is no acceptable head.
+    case badResponse
+    /// The request's body is through, or cannot be.
+    case uploadEnded(BodyEnd)
+    /// The response's body is through, or cannot be.
+    case downloadEnded(BodyEnd)
+    /// The client's connection ended or broke.
+    case clientGone
+    /// The deadline for the response head passed. `stuck`: the body waits for the upstream, not for the client.
+    case clockFired(stuck: Bool)
+    /// A second after `startLinger`. `moving`: bytes of the body went on meanwhile.
+    case lingerFired(moving: Bool)
+    /// A total limit passed: for reading the request (408 where nothing was answered yet), or for writing the response.
+    case overdue
+}
+
+/// How a body's way through ended, for whichever direction.
+public enum BodyEnd: UInt8, Sendable {
+    case complete
+    /// Its sender's side broke, ended early, or stalled.
+    case sourceBroke
+    /// Its receiver's side broke.
+    case sinkBroke
+    /// It is malformed.
+    case malformed
+}

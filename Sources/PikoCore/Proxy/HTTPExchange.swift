@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+// One request and its response through the proxy, as a value: takes events, says what to do. No sockets, no clock, no memory of its own;
+// any thread. It decides retries, early responses, and what each break means for the other side; it never sees a byte.
+
+/// How the proxy has the body of a request.
+public enum RequestBody: UInt8, Sendable {
+    /// None, or all of it is held already: the request can be sent again as it is.
+    case whole
+    /// It comes in and is held as well as passed on, up to a bound: what was sent can be sent again.
+    case held
+    /// It is passed on and gone.
+    case streamed
+}
+
+/// The decisions of one request. Give it every event in order; carry out what it says in order.
+///
+/// Never says two heads to one client. Says `finish` exactly once, last; nothing after it whatever comes.
+public struct HTTPExchange: Sendable {
+    public enum Phase: UInt8, Sendable {
+        /// Waiting for an upstream.
+        case selecting
+        /// The request is with an upstream; no final head yet.
+        case waiting
+        /// The final head went to the client; the response's body is on its way.
+        case responding
+        /// The response is through; the rest of the request's body is still on its way to a service that may want it.
+        case finishing
+        /// Another protocol runs through.
+        case tunnel
+        case over
+    }
+
+    private enum Upload: UInt8 { case complete, held, unsent, flowing, broken }
+
+    /// Upstreams a request is tried on, the first one included.
+    public static let mostAttempts = 3
+
+    public private(set) var phase = Phase.selecting
+    private let request: RequestTraits
+    private let mayKeepClient: Bool
+    private var upload: Upload
+    private var attempts = 0
+    /// An upstream has shown signs of an answer: the request is not sent again.
+    private var hasAnswer = false
+    private var isConfirmed = false
+    private var sawContinue = false
+    /// The service goes on reading after its response.
+    private var canFinishUpload = false
+    private var isReusable = false
+    private var keepsClient = false
+    private var hasDownloaded = false
+    private var refusal: ProxyError?
+
+    /// - Parameter mayKeepClient: the client's connection may go on after this request as far as this process is concerned.
+    public init(_ request: RequestTraits, body: RequestBody, mayKeepClient: Bool) {
+        self.request = request
+        self.mayKeepClient = mayKeepClient
+        upload = body == .whole ? .complete : (body == .held ? .held : .unsent)
+    }
+
+    /// The request's body is not through yet.
+    public var isUploading: Bool { upload == .held || upload == .flowing || upload == .unsent }
+
+    /// What to do first.
+    public func begin() -> Directives { Directives(.startClock, .select) }
+
+    /// What to do about an event.
+    public mutating func handle(_ event: ExchangeEvent) -> Directives {
+        if phase == .over { return Directives() }
+        switch event {
+        case .upstreamOpened(let confirmed): return upstreamOpened(confirmed)
+        case .upstreamConfirmed: isConfirmed = true
+        case .upstreamRefused(let error): return phase == .selecting ? respond(refusal ?? error) : Directives()
+        case .upstreamClosed: return upstreamClosed()
+        case .responseHead(let head): return phase == .waiting ? responseHead(head) : Directives()
+        case .badResponse: return phase == .waiting ? respond(.badResponse) : Directives()
+        case .uploadEnded(let end): return phase == .tunnel ? tunnelEnded(end, isUpload: true) : uploadEnded(end)
+        case .downloadEnded(let end): return phase == .tunnel ? tunnelEnded(end, isUpload: false) : downloadEnded(end)
+        case .clientGone: return breakOff(phase == .finishing ? .complete : .clientGone, .abort)
+        case .clockFired(let stuck): return clockFired(stuck)
+        case .lingerFired(let moving): return lingerFired(moving)
+        case .overdue: return overdue()
+        }
+        return Directives()
+    }
+}
+
+// MARK: The upstream before its response
+
+extension HTTPExchange {
+    private mutating func upstreamOpened(_ confirmed: Bool) -> Directives {
+        guard phase == .selecting else { return Directives() }
+        phase = .waiting
+        attempts += 1
+        isConfirmed = confirmed
+        guard upload == .unsent else { return Directives(.sendRequest) }
+        upload = .flowing
+        return Directives(.sendRequest, .startUpload)
+    }
+
+    private mutating func upstreamClosed() -> Directives {
+        switch phase {
+        case .waiting: return failed(isConfirmed ? .lost : .unreachable)
+        case .finishing: return breakOff(.complete, .linger)
+        default: return Directives()  // the flows say what it means
+        }
+    }
+
+    private mutating func failed(_ error: ProxyError) -> Directives {
+        guard canSendAgain(after: error) else { return respond(error) }
+        refusal = error
+        phase = .selecting
+        return Directives(.abortUpstream, .select)
+    }
+
+    /// RFC 9110 9.2.2: a request that a service may have acted on is sent again only where that means the same as once.
+    private func canSendAgain(after error: ProxyError) -> Bool {
+        guard !hasAnswer, attempts < Self.mostAttempts, upload == .complete || upload == .held else { return false }
+        return error.retry == .always || (error.retry == .idempotent && request.method.isIdempotent)
+    }
+
+    private mutating func clockFired(_ stuck: Bool) -> Directives {
+        guard phase == .selecting || phase == .waiting else { return Directives() }
+        // A client that takes its time to send is no fault of the service.
+        if phase == .waiting, isUploading, !stuck { return Directives(.startClock) }
+        return respond(.timeout)
+    }
+
+    private mutating func overdue() -> Directives {
+        switch phase {
+        case .selecting, .waiting: return respond(isUploading ? .clientTimeout : .timeout)
+        default: return breakOff(.overdue, .abort)
+        }
+    }
+}
+
+// MARK: The response
+
+extension HTTPExchange {
+    private mutating func responseHead(_ head: ResponseTraits) -> Directives {
+        hasAnswer = true
+        if head.isInterim {
+            sawContinue = sawContinue || head.status == 100
+            return request.version == .http10 ? Directives() : Directives(.writeInterim)
+        }
+        if head.isUpgrade { return switchProtocols() }
+        phase = .responding
+        isReusable = head.keepAlive
+        canFinishUpload = head.keepAlive && (sawContinue || !request.expectsContinue) && upload != .broken
+        let needsClose = head.framing == .untilClose || (request.version == .http10 && head.framing == .chunked)
+        keepsClient = request.keepAlive && mayKeepClient && !needsClose && (upload == .complete || canFinishUpload)
+        return Directives(.stopClock, .writeResponse(closes: !keepsClient), .startDownload)
+    }
+
+    private mutating func switchProtocols() -> Directives {
+        guard upload == .complete else { return respond(.badResponse) }
+        phase = .tunnel
+        upload = .flowing
+        return Directives(.stopClock, .writeResponse(closes: false), .startTunnel)
+    }
+
+    private mutating func downloadEnded(_ end: BodyEnd) -> Directives {
+        guard phase == .responding else { return Directives() }
+        hasDownloaded = true
+        switch end {
+        case .complete: return responded()
+        case .sinkBroke: return breakOff(.clientGone, .abort)
+        case .sourceBroke, .malformed: return breakOff(.truncated, .abort)
+        }
+    }
+
+    /// The response is through. A request's body that still moves may finish: its service can be reading it.
+    private mutating func responded() -> Directives {
+        if upload == .complete { return complete() }
+        guard canFinishUpload, upload != .broken else { return breakOff(.complete, .linger) }
+        phase = .finishing
+        return Directives(.startLinger)
+    }
+
+    private mutating func complete() -> Directives {
+        phase = .over
+        return Directives(.releaseUpstream(reusable: isReusable), .finish(.complete, keepsClient ? .keep : .close))
+    }
+
+    private mutating func lingerFired(_ moving: Bool) -> Directives {
+        guard phase == .finishing else { return Directives() }
+        return moving ? Directives(.startLinger) : breakOff(.complete, .linger)
+    }
+}
+
+// MARK: The request's body
+
+extension HTTPExchange {
+    private mutating func uploadEnded(_ end: BodyEnd) -> Directives {
+        guard isUploading else { return Directives() }
+        switch end {
+        case .complete: return uploaded()
+        case .sourceBroke:
+            upload = .broken
+            return breakOff(phase == .finishing ? .complete : .clientGone, .abort)
+        case .malformed:
+            upload = .broken
+            return badBody()
+        case .sinkBroke:
+            // The upstream may have answered before it broke: its close says whether it did.
+            upload = .broken
+            return phase == .finishing ? breakOff(.complete, .linger) : Directives()
+        }
+    }
+
+    private mutating func uploaded() -> Directives {
+        upload = .complete
+        switch phase {
+        case .waiting: return Directives(.startClock)
+        case .finishing: return complete()
+        default: return Directives()
+        }
+    }
+
+    private mutating func badBody() -> Directives {
+        switch phase {
+        case .selecting, .waiting:
+            var list = dropUpstream()
+            list.append(.respondBadBody)
+            list.append(.finish(.badBody, .linger))
+            phase = .over
+            return list
+        default: return breakOff(.badBody, phase == .finishing ? .linger : .abort)
+        }
+    }
+}
+
+// MARK: Ends
+
+extension HTTPExchange {
+    private mutating func tunnelEnded(_ end: BodyEnd, isUpload: Bool) -> Directives {
+        if isUpload { upload = end == .complete ? .complete : .broken } else { hasDownloaded = true }
+        guard end == .complete else {
+            let isClient = (end == .sourceBroke) == isUpload
+            return breakOff(isClient ? .clientGone : .truncated, .abort)
+        }
+        guard upload == .complete, hasDownloaded else { return Directives() }
+        phase = .over
+        return Directives(.releaseUpstream(reusable: false), .finish(.complete, .close))
+    }
+
+    /// An answer of our own instead of the upstream's.
+    private mutating func respond(_ error: ProxyError) -> Directives {
+        var list = dropUpstream()
+        let closes = !(request.keepAlive && mayKeepClient && upload == .complete)
+        list.append(.respond(error, closes: closes))
+        list.append(.finish(.failed, closes ? .linger : .keep))
+        phase = .over
+        return list
+    }
+
+    /// The end in the middle of something.
+    private mutating func breakOff(_ outcome: ExchangeOutcome, _ fate: ClientFate) -> Directives {
+        var list = dropUpstream()
+        if (phase == .responding || phase == .tunnel) && !hasDownloaded { list.append(.stopDownload) }
+        list.append(.finish(outcome, fate))
+        phase = .over
+        return list
+    }
+
+    private func dropUpstream() -> Directives {
+        if phase == .selecting { return Directives(.cancelSelection) }
+        return upload == .flowing || upload == .held ? Directives(.stopUpload, .abortUpstream) : Directives(.abortUpstream)
+    }
+}
+
+extension KnownMethod {
+    /// RFC 9110 9.2.2: asking twice means the same as once. A method that is not known here may mean anything.
+    var isIdempotent: Bool {
+        switch self {
+        case .get, .head, .put, .delete, .options, .trace: true
+        case .other, .post, .patch, .connect: false
+        }
+    }
+}

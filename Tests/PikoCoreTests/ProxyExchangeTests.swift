@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: MIT
+// The decisions of one exchange: the usual ways through, and the nasty orders. Events in, directives out; no sockets, no clock.
+
+import Testing
+
+@testable import PikoCore
+
+@Suite struct ProxyExchangeTests {
+    // MARK: The usual way
+
+    @Test("a request without body and its response: one upstream, given back reusable, the client stays")
+    func plain() {
+        var run = Run(get())
+        #expect(run.log == [.startClock, .select])
+        #expect(run.on(.upstreamOpened(confirmed: true)) == [.sendRequest])
+        #expect(run.on(.responseHead(response())) == [.stopClock, .writeResponse(closes: false), .startDownload])
+        #expect(run.on(.downloadEnded(.complete)) == [.releaseUpstream(reusable: true), .finish(.complete, .keep)])
+    }
+
+    @Test("a streamed body: its flow starts behind the head, and the clock runs anew from its end")
+    func upload() {
+        var run = Run(post(), .streamed)
+        #expect(run.on(.upstreamOpened(confirmed: true)) == [.sendRequest, .startUpload])
+        #expect(run.on(.uploadEnded(.complete)) == [.startClock])
+        run.on(.responseHead(response()))
+        #expect(run.on(.downloadEnded(.complete)) == [.releaseUpstream(reusable: true), .finish(.complete, .keep)])
+    }
+
+    @Test("nothing follows finish, whatever comes")
+    func over() {
+        var run = Run(get())
+        run.on(.clientGone)
+        for event in everyEvent { #expect(run.on(event) == []) }
+    }
+
+    @Test("a client or a node that does not want to go on: close is said and done")
+    func close() {
+        for (request, mayKeep) in [(get(keepAlive: false), true), (get(), false)] {
+            var run = Run(request, mayKeep: mayKeep)
+            run.on(.upstreamOpened(confirmed: true))
+            #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: true)))
+            #expect(run.on(.downloadEnded(.complete)).last == .finish(.complete, .close))
+        }
+    }
+
+    @Test("a service that ends its connection does not end the client's")
+    func serviceCloses() {
+        var run = Run(get())
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.responseHead(response(keepAlive: false))).contains(.writeResponse(closes: false)))
+        #expect(run.on(.downloadEnded(.complete)) == [.releaseUpstream(reusable: false), .finish(.complete, .keep)])
+    }
+
+    @Test("a body until close, and chunks for HTTP/1.0, end the client's connection")
+    func untilClose() {
+        var old = get()
+        old.version = .http10
+        for (request, framing) in [(get(), BodyFraming.untilClose), (old, .chunked)] {
+            var run = Run(request)
+            run.on(.upstreamOpened(confirmed: true))
+            #expect(run.on(.responseHead(response(framing))).contains(.writeResponse(closes: true)))
+        }
+    }
+
+    // MARK: Interim heads
+
+    @Test("interim heads are passed on, to HTTP/1.0 they are not")
+    func interim() {
+        var run = Run(get())
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.responseHead(interimHead(103))) == [.writeInterim])
+        #expect(run.on(.responseHead(interimHead(100))) == [.writeInterim])
+        var old = get()
+        old.version = .http10
+        run = Run(old)
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.responseHead(interimHead(103))) == [])
+    }
+
+    @Test("after an interim head a request is not sent again, but an error can still be told")
+    func interimThenLost() {
+        var run = Run(get())
+        run.on(.upstreamOpened(confirmed: true))
+        run.on(.responseHead(interimHead(103)))
+        #expect(run.on(.upstreamClosed) == [.abortUpstream, .respond(.lost, closes: false), .finish(.failed, .keep)])
+    }
+
+    // MARK: Trying again
+
+    @Test("retry: an upstream that closes before its response is replaced, at most twice, then 502")
+    func retry() {
+        var run = Run(get())
+        for _ in 1..<HTTPExchange.mostAttempts {
+            run.on(.upstreamOpened(confirmed: true))
+            #expect(run.on(.upstreamClosed) == [.abortUpstream, .select])
+        }
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.upstreamClosed) == [.abortUpstream, .respond(.lost, closes: false), .finish(.failed, .keep)])
+    }
+
+    @Test("retry: POST goes elsewhere when no service can have seen it, else it does not")
+    func retryPost() {
+        var run = Run(post(), .whole)
+        run.on(.upstreamOpened(confirmed: false))
+        #expect(run.on(.upstreamClosed) == [.abortUpstream, .select])
+        run.on(.upstreamOpened(confirmed: false))
+        run.on(.upstreamConfirmed)
+        #expect(run.on(.upstreamClosed).contains(.respond(.lost, closes: false)))
+    }
+
+    @Test("retry: a held body can be sent again, also half way; a streamed one cannot")
+    func retryBody() {
+        var run = Run(put(), .held)
+        #expect(run.on(.upstreamOpened(confirmed: true)) == [.sendRequest])
+        #expect(run.on(.upstreamClosed) == [.abortUpstream, .select])
+        #expect(run.on(.uploadEnded(.complete)) == [])
+        #expect(run.on(.upstreamOpened(confirmed: true)) == [.sendRequest])
+        run = Run(put(), .streamed)
+        run.on(.upstreamOpened(confirmed: false))
+        #expect(run.on(.upstreamClosed) == [.stopUpload, .abortUpstream, .respond(.unreachable, closes: true), .finish(.failed, .linger)])
+    }
+
+    @Test("retry: when no other upstream is left, the client hears of the one that failed")
+    func lastRefusal() {
+        var run = Run(get())
+        run.on(.upstreamOpened(confirmed: false))
+        run.on(.upstreamClosed)
+        #expect(run.on(.upstreamRefused(.noUpstreams)).contains(.respond(.unreachable, closes: false)))
+        run = Run(get())
+        #expect(run.on(.upstreamRefused(.noUpstreams)).contains(.respond(.noUpstreams, closes: false)))
+    }
+
+    @Test("retry: never once the response has begun")
+    func noRetryAfterHead() {
+        var run = Run(get())
+        run.on(.upstreamOpened(confirmed: true))
+        run.on(.responseHead(response()))
+        #expect(run.on(.upstreamClosed) == [])
+        #expect(run.on(.downloadEnded(.sourceBroke)) == [.abortUpstream, .finish(.truncated, .abort)])
+    }
+
+    // MARK: Early responses
+
+    @Test("early response: delivered; the body may finish, then the client stays")
+    func earlyThenComplete() {
+        var run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: false)))
+        #expect(run.on(.downloadEnded(.complete)) == [.startLinger])
+        #expect(run.on(.lingerFired(moving: true)) == [.startLinger])
+        #expect(run.on(.uploadEnded(.complete)) == [.releaseUpstream(reusable: true), .finish(.complete, .keep)])
+    }
+
+    @Test("early response: a body that stands still is broken off behind it, gently")
+    func earlyThenStill() {
+        var run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        run.on(.responseHead(response()))
+        run.on(.downloadEnded(.complete))
+        #expect(run.on(.lingerFired(moving: false)) == [.stopUpload, .abortUpstream, .finish(.complete, .linger)])
+    }
+
+    @Test("early response: a service that closes after it reads no more: said and done")
+    func earlyAndCloses() {
+        var run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.responseHead(response(keepAlive: false))).contains(.writeResponse(closes: true)))
+        #expect(run.on(.downloadEnded(.complete)) == [.stopUpload, .abortUpstream, .finish(.complete, .linger)])
+    }
+
+    @Test("early response: the upload breaks at the service, the response still arrives")
+    func earlyAfterBreak() {
+        var run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.uploadEnded(.sinkBroke)) == [])
+        #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: true)))
+        #expect(run.on(.downloadEnded(.complete)) == [.abortUpstream, .finish(.complete, .linger)])
+    }
+
+    @Test("100-continue: a final answer instead of it ends the connection, since the body may never come")
+    func expectRefused() {
+        var request = post()
+        request.expectsContinue = true
+        var run = Run(request, .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: true)))
+        run = Run(request, .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        run.on(.responseHead(interimHead(100)))
+        run.on(.uploadEnded(.complete))
+        #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: false)))
+    }
+
+    // MARK: Breaks
+
+    @Test("a client that leaves ends the upstream at once, in every phase")
+    func clientGone() {
+        var run = Run(get())
+        #expect(run.on(.clientGone) == [.cancelSelection, .finish(.clientGone, .abort)])
+        run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.clientGone) == [.stopUpload, .abortUpstream, .finish(.clientGone, .abort)])
+        run = Run(get())
+        run.on(.upstreamOpened(confirmed: true))
+        run.on(.responseHead(response(.chunked)))
+        #expect(run.on(.clientGone) == [.abortUpstream, .stopDownload, .finish(.clientGone, .abort)])
+    }
+
+    @Test("a request's body that breaks off ends both sides")
+    func bodyBroken() {
+        var run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.uploadEnded(.sourceBroke)) == [.abortUpstream, .finish(.clientGone, .abort)])
+    }
+
+    @Test("a malformed body: 400 before a response, a broken connection behind its head")
+    func badBody() {
+        var run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.uploadEnded(.malformed)) == [.abortUpstream, .respondBadBody, .finish(.badBody, .linger)])
+        run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        run.on(.responseHead(response(.chunked)))
+        #expect(run.on(.uploadEnded(.malformed)) == [.abortUpstream, .stopDownload, .finish(.badBody, .abort)])
+    }
+
+    @Test("a truncated or malformed response never looks complete")
+    func truncated() {
+        for end in [BodyEnd.sourceBroke, .malformed] {
+            var run = Run(get())
+            run.on(.upstreamOpened(confirmed: true))
+            run.on(.responseHead(response(.chunked)))
+            #expect(run.on(.downloadEnded(end)) == [.abortUpstream, .finish(.truncated, .abort)])
+        }
+    }
+
+    @Test("what is no response is a 502, without another try")
+    func badResponse() {
+        var run = Run(get())
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.badResponse) == [.abortUpstream, .respond(.badResponse, closes: false), .finish(.failed, .keep)])
+    }
+
+    // MARK: Clocks
+
+    @Test("clock: 504 while the service is waited for, and while a selection hangs")
+    func timeout() {
+        var run = Run(get())
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.clockFired(stuck: false)) == [.abortUpstream, .respond(.timeout, closes: false), .finish(.failed, .keep)])
+        run = Run(get())
+        #expect(run.on(.clockFired(stuck: false)) == [.cancelSelection, .respond(.timeout, closes: false), .finish(.failed, .keep)])
+    }
+
+    @Test("clock: a client that uploads slowly is waited for, a service that takes nothing is not")
+    func slowUpload() {
+        var run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.clockFired(stuck: false)) == [.startClock])
+        #expect(run.on(.clockFired(stuck: true)).contains(.respond(.timeout, closes: true)))
+    }
+
+    @Test("total limits: 408 while the request comes in, a broken connection once the response goes out")
+    func overdue() {
+        var run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.overdue).contains(.respond(.clientTimeout, closes: true)))
+        run = Run(get())
+        run.on(.upstreamOpened(confirmed: true))
+        run.on(.responseHead(response(.chunked)))
+        #expect(run.on(.overdue) == [.abortUpstream, .stopDownload, .finish(.overdue, .abort)])
+    }
+
+    // MARK: Tunnels
+
+    @Test("upgrade: both directions end by themselves, the second end ends all")
+    func tunnel() {
+        var run = Run(upgrade())
+        run.on(.upstreamOpened(confirmed: true))
+        #expect(run.on(.responseHead(switching())) == [.stopClock, .writeResponse(closes: false), .startTunnel])
+        #expect(run.on(.downloadEnded(.complete)) == [])
+        #expect(run.on(.uploadEnded(.complete)) == [.releaseUpstream(reusable: false), .finish(.complete, .close)])
+    }
+
+    @Test("upgrade: a break on either side ends both")
+    func tunnelBreaks() {
+        var run = Run(upgrade())
+        run.on(.upstreamOpened(confirmed: true))
+        run.on(.responseHead(switching()))
+        #expect(run.on(.downloadEnded(.sourceBroke)).last == .finish(.truncated, .abort))
+        run = Run(upgrade())
+        run.on(.upstreamOpened(confirmed: true))
+        run.on(.responseHead(switching()))
+        #expect(run.on(.downloadEnded(.complete)) == [])
+        #expect(run.on(.uploadEnded(.sourceBroke)) == [.abortUpstream, .finish(.clientGone, .abort)])
+    }
+
+    // MARK: Every order
+
+    @Test("every order of events: one finish and it is last, at most one final head, one sending for each opening")
+    func everyOrder() {
+        for (request, body) in [(get(), RequestBody.whole), (put(), .held), (post(), .streamed), (upgrade(), .whole)] {
+            walk(Run(request, body), depth: 3)
+            var opened = Run(request, body)
+            opened.on(.upstreamOpened(confirmed: true))
+            walk(opened, depth: 3)
+            opened.on(.responseHead(response()))
+            walk(opened, depth: 3)
+        }
+    }
+
+    private func walk(_ run: Run, depth: Int) {
+        guard depth > 0, run.exchange.phase != .over else { return }
+        for event in everyEvent {
+            var next = run
+            next.on(event)
+            guard next.isSound else {
+                Issue.record("\(next.events) gave \(next.log)")
+                return
+            }
+            walk(next, depth: depth - 1)
+        }
+    }
+}
+
+// MARK: What the tests are made of
+
+/// An exchange with all it was told and all it said.
+private struct Run {
+    var exchange: HTTPExchange
+    var log: [Directive]
+    var events: [ExchangeEvent] = []
+
+    init(_ request: RequestTraits, _ body: RequestBody = .whole, mayKeep: Bool = true) {
+        exchange = HTTPExchange(request, body: body, mayKeepClient: mayKeep)
+        log = Array(exchange.begin())
+    }
+
+    @discardableResult
+    mutating func on(_ event: ExchangeEvent) -> [Directive] {
+        let said = Array(exchange.handle(event))
+        events.append(event)
+        log += said
+        return said
+    }
+
+    /// What holds for every order of events.
+    var isSound: Bool {
+        let ends = log.indices.filter { if case .finish = log[$0] { true } else { false } }
+        if ends.count > 1 || ends.first.map({ $0 != log.count - 1 }) == true { return false }
+        if (ends.count == 1) != (exchange.phase == .over) { return false }
+        let heads = log.filter { if case .writeResponse = $0 { true } else if case .respond = $0 { true } else { $0 == .respondBadBody } }
+        if heads.count > 1 { return false }
+        let selections = log.filter { $0 == .select }.count
+        return selections <= HTTPExchange.mostAttempts && log.filter { $0 == .sendRequest }.count <= selections
+    }
+}
+
+private let everyEvent: [ExchangeEvent] = [
+    .upstreamOpened(confirmed: true), .upstreamOpened(confirmed: false), .upstreamConfirmed, .upstreamRefused(.noUpstreams),
+    .upstreamClosed, .responseHead(response()), .responseHead(interimHead(103)), .responseHead(switching()), .badResponse,
+    .uploadEnded(.complete), .uploadEnded(.sourceBroke), .uploadEnded(.sinkBroke), .uploadEnded(.malformed),
+    .downloadEnded(.complete), .downloadEnded(.sourceBroke), .downloadEnded(.sinkBroke), .clientGone,
+    .clockFired(stuck: true), .lingerFired(moving: false), .overdue,
+]
+
+private func get(keepAlive: Bool = true) -> RequestTraits {
+    var request = RequestTraits()
+    request.method = .get
+    request.keepAlive = keepAlive
+    return request
+}
+
+private func post() -> RequestTraits {
+    var request = get()
+    request.method = .post
+    request.framing = .length(1000)
+    return request
+}
+
+private func put() -> RequestTraits {
+    var request = post()
+    request.method = .put
+    return request
+}
+
+private func upgrade() -> RequestTraits {
+    var request = get()
+    request.isUpgrade = true
+    return request
+}
+
+private func response(_ framing: BodyFraming = .length(12), keepAlive: Bool = true) -> ResponseTraits {
+    var response = ResponseTraits()
+    response.status = 200
+    response.framing = framing
+    response.keepAlive = keepAlive && framing != .untilClose
+    return response
+}
+
+private func interimHead(_ status: UInt16) -> ResponseTraits {
+    var response = ResponseTraits()
+    response.status = status
+    response.isInterim = true
+    response.keepAlive = true
+    return response
+}
+
+private func switching() -> ResponseTraits {
+    var response = ResponseTraits()
+    response.status = 101
+    response.isUpgrade = true
+    return response
+}
