@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// The keys that several commands and sections have: logs, engine, tokens, TLS. Tables made on demand, by name below their section.
+
+enum SharedKeys {
+    static var log: [ConfigurationKey<LogConfiguration>] {
+        [
+            .init("level", \.level, .level, "Lines below this level are not logged: debug, info, warn or error."),
+            .init("subsystems", \.subsystems, .texts, "Subsystems that log everything, whatever log.level says, such as 'proxy'."),
+        ]
+    }
+
+    static var accessLog: [ConfigurationKey<AccessLogConfiguration>] {
+        [
+            .init("level", \.level, .level, "The level of access log lines. Server errors are logged as warn at least."),
+            .init("disable", \.disable, .boolean, "Log no requests."),
+        ]
+            + headerFilter("request").under("request_headers", \.requestHeaders)
+            + headerFilter("response").under("response_headers", \.responseHeaders)
+    }
+
+    private static func headerFilter(_ side: String) -> [ConfigurationKey<HeaderFilterConfiguration>] {
+        [
+            .init(
+                "allow_list", \.allowList, .texts,
+                "The only \(side) headers that are logged. Credentials named here are shown. Excludes the block list."
+            ),
+            .init("block_list", \.blockList, .texts, "The \(side) headers that are not logged. Excludes the allow list."),
+        ]
+    }
+
+    static var engine: [ConfigurationKey<EngineConfiguration>] {
+        [.init("loops", \.loops, .integer(0...1024), "Event loops, one thread each. 0: one for each core.")]
+    }
+
+    static var auth: [ConfigurationKey<AuthConfiguration>] {
+        let keys: [ConfigurationKey<AuthConfiguration>] = [
+            .init("hmac_secret_key", \.hmacSecretKey, .secret, "Secret that verifies tokens signed with HS256, HS384 or HS512."),
+            .init("rsa_public_key", \.rsaPublicKey, .secret, "PEM public key that verifies tokens signed with RS256, RS384 or RS512."),
+            .init("ecdsa_public_key", \.ecdsaPublicKey, .secret, "PEM public key that verifies tokens signed with ES256, ES384 or ES512."),
+            .init("audience", \.audience, .text, "The audience that a token must be for."),
+            .init("issuer", \.issuer, .text, "The issuer that a token must be from."),
+            .init(
+                "disable_disconnect_on_expiry", \.disableDisconnectOnExpiry, .boolean,
+                "Keep a connection whose token has expired since it began."
+            ),
+        ]
+        return (keys + jwks.under("jwks", \.jwks)).notYet()
+    }
+
+    private static var jwks: [ConfigurationKey<JWKSConfiguration>] {
+        [
+            .init("endpoint", \.endpoint, .text, "Where the JSON Web Key Set is: an http, https or file URL. Excludes the other keys."),
+            .init("cache_ttl", \.cacheTTL, .duration, "How long the key set is used before it is read again."),
+            .init("timeout", \.timeout, .duration, "How long reading the key set may take."),
+        ]
+    }
+
+    /// Of a port.
+    static var serverTLS: [ConfigurationKey<ServerTLSConfiguration>] {
+        let keys: [ConfigurationKey<ServerTLSConfiguration>] = [
+            .init("cert", \.cert, .path, "PEM certificate of this port. With it the port speaks TLS."),
+            .init("key", \.key, .path, "PEM key of the certificate."),
+            .init("client_cas", \.clientCAs, .path, "PEM authorities that client certificates must be from. With it clients need one."),
+        ]
+        let serverName = ConfigurationKey<ClientTLSConfiguration>(
+            "server_name", \.serverName, .text, "The name that another node's certificate must have, instead of the one dialled."
+        )
+        return (keys + (clientTLS + [serverName]).under("client", \.client)).notYet()
+    }
+
+    /// Of something that dials.
+    static var clientTLS: [ConfigurationKey<ClientTLSConfiguration>] {
+        let keys: [ConfigurationKey<ClientTLSConfiguration>] = [
+            .init("cert", \.cert, .path, "PEM certificate to present."),
+            .init("key", \.key, .path, "PEM key of the certificate."),
+            .init("root_cas", \.rootCAs, .path, "PEM authorities to trust instead of the system's."),
+            .init("insecure_skip_verify", \.insecureSkipVerify, .boolean, "Accept any certificate."),
+        ]
+        return keys.notYet()
+    }
+
+    static func gracePeriod<Root>(_ place: WritableKeyPath<Root, Duration>) -> ConfigurationKey<Root> {
+        .init("grace_period", place, .positiveDuration, "How long what is under way may go on after SIGTERM or SIGINT.")
+    }
+}

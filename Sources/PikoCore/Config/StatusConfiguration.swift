@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// The configuration and keys of `piko server status`. Flags only.
+
+/// Whom `piko server status` asks.
+public struct StatusConfiguration: Equatable, Sendable {
+    /// The admin port.
+    public var url = ConfiguredURL(host: "localhost", port: 8002)
+    /// The node that is to answer instead. Empty: the one that is asked.
+    public var forward = ""
+    /// Only nodes of this status. Empty: all.
+    public var status = ""
+
+    public init() {}
+
+    public static var keys: [ConfigurationKey<Self>] {
+        [
+            .init("server.url", \.url, .url, "The admin port of the server."),
+            .init("forward", \.forward, .nodeID, "The node that is to answer, where all nodes are behind a load balancer."),
+        ]
+    }
+
+    /// Of `cluster nodes`.
+    public static var statusKey: ConfigurationKey<Self> {
+        .init("status", \.status, .text, "Only nodes of this status: active, unreachable or left.")
+    }
+}

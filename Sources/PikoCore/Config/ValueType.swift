@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+// The types that a key can have: how its text is read, what it looks like in help, and what an error says was expected. Pure.
+
+/// How a value is written in flags and files.
+public struct ValueType<Value: Equatable> {
+    /// The placeholder in help, such as "DURATION". Empty for a boolean, which needs no value.
+    let placeholder: String
+    /// What an error says: "expected …".
+    let expected: String
+    /// From all texts that were given: one for a scalar, any number for a list. nil: not such a value.
+    let read: ([String]) -> Value?
+    /// The text that reads back as the value; empty for none.
+    let write: (Value) -> String
+    var isList = false
+    var isSecret = false
+
+    private init(
+        _ placeholder: String, _ expected: String, read: @escaping (String) -> Value?, write: @escaping (Value) -> String
+    ) {
+        self.placeholder = placeholder
+        self.expected = expected
+        self.read = { $0.count == 1 ? read($0[0]) : nil }
+        self.write = write
+    }
+}
+
+extension ValueType<Bool> {
+    static var boolean: Self {
+        Self("", "true or false", read: Self.parse) { $0 ? "true" : "false" }
+    }
+
+    private static func parse(_ text: String) -> Bool? {
+        switch text {
+        case "true", "True", "TRUE", "t", "T", "1": true
+        case "false", "False", "FALSE", "f", "F", "0": false
+        default: nil
+        }
+    }
+}
+
+extension ValueType<String> {
+    static var text: Self { Self("TEXT", "a text", read: { $0 }, write: { $0 }) }
+
+    static var path: Self { Self("FILE", "a path", read: { $0 }, write: { $0 }) }
+
+    /// What becomes a header's value: no blanks, no controls. Never shown in an error.
+    static var token: Self {
+        var type = Self("TOKEN", "visible ASCII characters without blanks", read: { Self.visible($0) ? $0 : nil }, write: { $0 })
+        type.isSecret = true
+        return type
+    }
+
+    /// A node's id, or the beginning of one.
+    static var nodeID: Self {
+        Self("ID", "visible ASCII characters without blanks", read: { Self.visible($0) ? $0 : nil }, write: { $0 })
+    }
+
+    /// A key or PEM text. Never shown in an error.
+    static var secret: Self {
+        var type = text
+        type.isSecret = true
+        return type
+    }
+
+    /// What becomes one segment of a request's path, as it is.
+    static var endpoint: Self {
+        Self("ENDPOINT", "an endpoint id of letters, digits and - . _ ~ : @", read: { isEndpoint($0) ? $0 : nil }, write: { $0 })
+    }
+
+    private static func visible(_ text: String) -> Bool { text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } }
+
+    private static func isEndpoint(_ text: String) -> Bool {
+        guard !text.isEmpty, text != ".", text != "..", text.utf8.count <= 255 else { return false }
+        return text.utf8.allSatisfy { byte in
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+            default: "-._~:@".utf8.contains(byte)
+            }
+        }
+    }
+}
+
+extension ValueType<[String]> {
+    static var texts: Self {
+        var type = Self("LIST", "a list of texts", read: { _ in nil }, write: { $0.joined(separator: ",") })
+        type = Self(type, read: { $0 })
+        type.isList = true
+        return type
+    }
+
+    private init(_ other: Self, read: @escaping ([String]) -> [String]?) {
+        placeholder = other.placeholder
+        expected = other.expected
+        self.read = read
+        write = other.write
+    }
+}
+
+extension ValueType<Int> {
+    static func integer(_ range: ClosedRange<Int>) -> Self {
+        let expected = "a whole number from \(range.lowerBound) to \(range.upperBound)"
+        return Self("NUMBER", expected, read: { Int($0).flatMap { range.contains($0) ? $0 : nil } }, write: { String($0) })
+    }
+}
+
+extension ValueType<Double> {
+    static func decimal(_ range: ClosedRange<Double>) -> Self {
+        let expected = "a number from \(brief(range.lowerBound)) to \(brief(range.upperBound))"
+        return Self("NUMBER", expected, read: { Double($0).flatMap { range.contains($0) ? $0 : nil } }, write: brief)
+    }
+
+    private static func brief(_ value: Double) -> String {
+        value == value.rounded() && value.magnitude < 1e15 ? String(Int(value)) : String(value)
+    }
+}
+
+extension ValueType<Duration> {
+    static var duration: Self { Self("DURATION", "a duration such as 10s or 1m30s", read: { Duration(configured: $0) }, write: \.configured) }
+
+    static var positiveDuration: Self {
+        let read: (String) -> Duration? = { text in Duration(configured: text).flatMap { $0 > .zero ? $0 : nil } }
+        return Self("DURATION", "a duration above 0, such as 10s or 1m30s", read: read, write: \.configured)
+    }
+}
+
+extension ValueType<LogLevel> {
+    static var level: Self { Self("LEVEL", "debug, info, warn or error", read: { LogLevel(name: $0) }, write: \.name) }
+}
+
+extension ValueType<HostPort> {
+    static var address: Self { Self("ADDRESS", "host:port or :port", read: { HostPort($0) }, write: \.description) }
+}
+
+extension ValueType<HostPort?> {
+    static var optionalAddress: Self {
+        Self("ADDRESS", "host:port or :port", read: { HostPort($0).map(Optional.some) }, write: { $0?.description ?? "" })
+    }
+}
+
+extension ValueType<ConfiguredURL> {
+    static var url: Self { Self("URL", "a URL such as http://localhost:8000", read: { ConfiguredURL($0) }, write: \.description) }
+}
+
+extension ValueType<ConfiguredURL?> {
+    static var optionalURL: Self {
+        Self("URL", "a URL such as http://localhost:3128", read: { ConfiguredURL($0).map(Optional.some) }, write: { $0?.description ?? "" })
+    }
+}
+
+extension ValueType<ListenerConfiguration.TunnelProtocol> {
+    static var tunnelProtocol: Self {
+        Self("PROTOCOL", "http or tcp", read: { ListenerConfiguration.TunnelProtocol(rawValue: $0) }, write: \.rawValue)
+    }
+}
