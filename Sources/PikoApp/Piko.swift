@@ -1,2 +1,50 @@
 // SPDX-License-Identifier: MIT
-@main struct Piko { static func main() {} }
+// The command line's root: which commands there are, and how a run ends. Main thread. ArgumentParser finds the command; the
+// flags of a command are read by PikoCore's tables of keys.
+// Exit codes: 0 done, 1 anything else, with one line on standard error.
+
+import ArgumentParser
+import PikoCore
+
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
+
+/// The process's end; a ParsableCommand has a method of the name "exit".
+private func leave(_ code: Int32) -> Never { exit(code) }
+
+@main
+struct Piko: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "piko",
+        abstract: "A reverse proxy for services that cannot be reached.",
+        discussion: """
+            A service opens an outbound tunnel to a server with 'piko agent'; clients reach it through the server by the
+            name of its endpoint.
+
+            Start a server:              piko server
+            Make port 3000 an endpoint:  piko agent http my-endpoint 3000
+            Ask it something:            curl -H 'x-piko-endpoint: my-endpoint' localhost:8000
+            Open a port to an endpoint:  piko forward tcp 4000 my-endpoint
+            """,
+        version: CommandExit.version,
+        subcommands: [Server.self, Agent.self, Forward.self, Bench.self, Test.self]
+    )
+
+    static func main() {
+        leave(run(Array(CommandLine.arguments.dropFirst())))
+    }
+
+    /// Runs a command line to its end; returns the exit code.
+    static func run(_ arguments: [String]) -> Int32 {
+        do {
+            var command = try parseAsRoot(CommandOrder.normalized(arguments))
+            try command.run()
+            return 0
+        } catch {
+            return CommandExit.report(error)
+        }
+    }
+}

@@ -15,16 +15,30 @@ extension AgentConfiguration {
 }
 
 extension ListenerConfiguration {
-    /// `name` is what errors call this listener; empty for the one of the command line, whose parts are the arguments.
-    public func check(_ name: String) throws(ConfigurationError) {
-        let prefix = name.isEmpty ? "" : "\(name)."
-        if endpointID.isEmpty { throw ConfigurationError("\(prefix)endpoint_id: expected an endpoint id") }
+    /// Takes the two arguments of `agent http` and `agent tcp`.
+    public mutating func set(endpoint: String, addr: String, _ tunnelProtocol: TunnelProtocol) throws(ConfigurationError) {
+        let type = ValueType<String>.endpoint
+        guard let endpointID = type.read([endpoint]) else { throw .expected(type.expected, at: "ENDPOINT", got: endpoint) }
+        self.endpointID = endpointID
+        self.addr = addr
+        self.protocol = tunnelProtocol
+        try checkService("ADDR")
+        try accessLog.check("--access-log")
+    }
+
+    /// `name` is what errors call this listener.
+    func check(_ name: String) throws(ConfigurationError) {
+        if endpointID.isEmpty { throw ConfigurationError("\(name).endpoint_id: expected an endpoint id") }
+        try checkService("\(name).addr")
+        try accessLog.check("\(name).access_log")
+    }
+
+    private func checkService(_ name: String) throws(ConfigurationError) {
         guard let service else {
             let expected = `protocol` == .http ? "a port, host:port or URL" : "a port or host:port"
-            throw .expected(expected, at: "\(prefix)addr", got: addr)
+            throw .expected(expected, at: name, got: addr)
         }
-        try service.check("\(prefix)addr")
-        try accessLog.check("\(prefix)access_log")
+        try service.check(name)
     }
 }
 
@@ -36,11 +50,20 @@ extension ForwardConfiguration {
 }
 
 extension PortConfiguration {
-    /// `name` is what errors call this port; empty for the one of the command line, whose parts are the arguments.
-    public func check(_ name: String) throws(ConfigurationError) {
-        let prefix = name.isEmpty ? "" : "\(name)."
-        if endpointID.isEmpty { throw ConfigurationError("\(prefix)endpoint_id: expected an endpoint id") }
-        if listen == nil { throw .expected("a port or host:port", at: "\(prefix)addr", got: addr) }
+    /// Takes the two arguments of `forward tcp`.
+    public init(addr: String, endpoint: String) throws(ConfigurationError) {
+        let type = ValueType<String>.endpoint
+        guard let endpointID = type.read([endpoint]) else { throw .expected(type.expected, at: "ENDPOINT", got: endpoint) }
+        self.init()
+        self.endpointID = endpointID
+        self.addr = addr
+        if listen == nil { throw .expected("a port or host:port", at: "ADDR", got: addr) }
+    }
+
+    /// `name` is what errors call this port.
+    func check(_ name: String) throws(ConfigurationError) {
+        if endpointID.isEmpty { throw ConfigurationError("\(name).endpoint_id: expected an endpoint id") }
+        if listen == nil { throw .expected("a port or host:port", at: "\(name).addr", got: addr) }
     }
 }
 

@@ -33,7 +33,7 @@ public struct ConfigurationKey<Root> {
     public var flag: String { "--" + String(path.map { $0 == "_" ? "-" : $0 }) }
 
     /// Needs no value on the command line.
-    var isBoolean: Bool { isValue && placeholder.isEmpty }
+    public var isBoolean: Bool { isValue && placeholder.isEmpty }
 }
 
 extension ConfigurationKey {
@@ -107,7 +107,7 @@ extension ConfigurationKey {
 
 extension Array {
     /// These keys as part of something larger, below `name`; at its top when `name` is empty.
-    func under<Inner, Outer>(
+    public func under<Inner, Outer>(
         _ name: String, _ place: WritableKeyPath<Outer, Inner>
     ) -> [ConfigurationKey<Outer>] where Element == ConfigurationKey<Inner> {
         map { $0.under(name, place) }

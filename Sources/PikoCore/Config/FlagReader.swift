@@ -13,13 +13,16 @@ public struct FlagReader<Root> {
         public var values: [String: [String]] = [:]
         public var rest: [String] = []
         public var wantsHelp = false
+        public var wantsVersion = false
     }
 
     /// Splits only. An unknown flag and a missing value are errors, unless help is asked for.
     public func split(_ arguments: [String]) throws(ConfigurationError) -> Given {
         var given = Given()
-        given.wantsHelp = arguments.prefix { $0 != "--" }.contains { $0 == "--help" || $0 == "-h" }
-        if given.wantsHelp { return given }
+        let flags = arguments.prefix { $0 != "--" }
+        given.wantsHelp = flags.contains { $0 == "--help" || $0 == "-h" }
+        given.wantsVersion = flags.contains("--version")
+        if given.wantsHelp || given.wantsVersion { return given }
         var left = arguments[...]
         while let argument = left.popFirst() {
             if argument == "--" {

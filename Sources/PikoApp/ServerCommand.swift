@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// `piko server` and the tree of `piko server status`. Main thread.
+
+import ArgumentParser
+import PikoControl
+import PikoCore
+
+struct Server: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "server", abstract: "Start a server node, or ask one for its status.",
+        version: CommandExit.version, subcommands: [ServerRun.self, Status.self]
+    )
+}
+
+/// `piko server` itself. CommandOrder puts its name in.
+struct ServerRun: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "run", shouldDisplay: false)
+
+    @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+
+    func run() throws {
+        let keys = ServerConfiguration.keys
+        let help = CommandHelp(
+            usage: "server [flags]\n       piko server status --help",
+            about: """
+                Starts a server node. It has four ports:
+                  proxy     clients, whose requests go to upstreams by endpoint
+                  upstream  agents, which open tunnels
+                  admin     metrics, health and status
+                  gossip    other nodes
+                """
+        )
+        let loaded = try Loaded.read(arguments, into: ServerConfiguration(), flags: keys, fileKeys: keys, help: help)
+        _ = try loaded.arguments()
+        try loaded.configuration.check()
+        let sink = LogSink(configuration: loaded.configuration.log)
+        throw CommandExit.code(ServerProcess(configuration: loaded.configuration, log: Log(sink: sink)).run())
+    }
+}

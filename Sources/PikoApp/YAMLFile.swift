@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// Opens a YAML file and turns it into the tree that PikoCore reads. The only place that knows YAML. Main thread, before
+// anything starts.
+
+import FoundationEssentials
+import PikoCore
+import Yams
+
+enum YAMLFile {
+    /// Reads the file that the options name, if any. Errors begin with the file's name and the line.
+    static func read<Root>(_ options: FileOptions, into root: inout Root, _ keys: [ConfigurationKey<Root>]) throws {
+        guard !options.path.isEmpty else { return }
+        let text = try contents(of: options)
+        do {
+            guard let node = try tree(text) else { return }
+            try FileReader(keys).read(node, into: &root)
+        } catch let error as ConfigurationError {
+            let place = error.line.map { "\(options.path):\($0)" } ?? options.path
+            throw ConfigurationError("\(place): \(error.message)")
+        }
+    }
+
+    private static func contents(of options: FileOptions) throws -> String {
+        guard let data = try? Data(contentsOf: URL(filePath: options.path)) else {
+            throw ConfigurationError("config.path: expected a file that can be read, got \"\(options.path)\"")
+        }
+        guard let text = String(validating: data, as: UTF8.self) else {
+            throw ConfigurationError("\(options.path): expected UTF-8 text")
+        }
+        guard options.expandEnv else { return text }
+        return EnvironmentExpansion.expand(text) { ProcessInfo.processInfo.environment[$0] }
+    }
+
+    private static func tree(_ text: String) throws -> ConfigurationNode? {
+        do {
+            return try Yams.compose(yaml: text).map(convert)
+        } catch let error as YamlError {
+            throw convert(error)
+        }
+    }
+
+    private static func convert(_ node: Node) -> ConfigurationNode {
+        let line = node.mark?.line ?? 1
+        switch node {
+        case .scalar(let scalar): return ConfigurationNode(content(of: scalar, in: node), line: line)
+        case .sequence(let sequence): return ConfigurationNode(.list(sequence.map(convert)), line: line)
+        case .mapping(let mapping): return ConfigurationNode(.mapping(mapping.map(entry)), line: line)
+        case .alias: return ConfigurationNode(.null, line: line)
+        }
+    }
+
+    private static func content(of scalar: Node.Scalar, in node: Node) -> ConfigurationNode.Content {
+        let isPlain = scalar.style == .plain || scalar.style == .any
+        return isPlain && node.null != nil ? .null : .scalar(scalar.string)
+    }
+
+    private static func entry(_ key: Node, _ value: Node) -> ConfigurationNode.Entry {
+        ConfigurationNode.Entry(key: key.scalar?.string ?? "?", line: key.mark?.line ?? 1, value: convert(value))
+    }
+
+    private static func convert(_ error: YamlError) -> ConfigurationError {
+        switch error {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
+            ConfigurationError("not YAML: \(problem)", line: mark.line)
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            ConfigurationError("\(duplicates.first ?? "a key"): given twice", line: context.mark.line)
+        default:
+            ConfigurationError("not YAML: \(error)")
+        }
+    }
+}
