@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The server's part of one loop: its listeners, its tunnels, its proxy. Loop-confined; other loops name it through the node's group.
 
+import PikoClient
 import PikoCore
 import PikoEngine
 
@@ -14,6 +15,7 @@ final class ServerLoop {
     let residents = Residents()
     private(set) var tunnels: [UInt64: ServerTunnel] = [:]
     let metrics = ProxyMetrics()
+    private(set) lazy var upstreams = TunnelUpstreams(server: self)
     private(set) var isDraining = false
     private var listeners: [Listener] = []
 
@@ -34,6 +36,16 @@ final class ServerLoop {
     /// Takes clients at this address.
     func listenForClients(at address: SocketAddress) throws(EngineError) {
         listeners.append(try Listener.listen(at: address, on: loop) { $0.abort() })
+    }
+
+    /// Joins a forward's WebSocket to a stream of a tunnel; both live on this loop.
+    func join(_ downstream: Connection, _ upstream: Connection) {
+        var relay: Relay?
+        relay = Relay.join(downstream, upstream) { [self] _ in
+            if let relay { residents.leave(relay) }
+            relay = nil
+        }
+        if let relay { residents.enter(relay) { [weak relay] in relay?.abort() } }
     }
 
     func didOpen(_ tunnel: ServerTunnel) {
