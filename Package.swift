@@ -48,6 +48,7 @@ let package = Package(
         .testTarget(name: "CWireTests", dependencies: ["CWire"]),
         .testTarget(name: "PikoEngineTests", dependencies: ["PikoEngine"]),
         .testTarget(name: "PikoCoreTests", dependencies: ["PikoCore"]),
+        .testTarget(name: "PikoClientTests", dependencies: ["PikoClient"]),
         .testTarget(name: "PikoControlTests", dependencies: ["PikoControl"]),
     ],
     swiftLanguageModes: [.v6],
