@@ -40,10 +40,9 @@ import Testing
             loops[0].post {
                 let client = Script()
                 let server = Script()
-                server.onRead = { connection, bytes in
+                server.onRead = { _, bytes in
                     guard bytes.count >= 6 else {
                         seen.numbers.append(bytes.count)
-                        if bytes.count == 3 { loops[0].post { seen.numbers.append(connection.keptCount) } }
                         return 0
                     }
                     seen.text = text(bytes)
@@ -58,6 +57,7 @@ import Testing
                     let later = Box<Timer>()
                     later.value = Timer(on: loops[0]) {
                         guard pair.server.keptCount == 3 else { later.value?.arm(1); return }
+                        seen.numbers.append(pair.server.keptCount)
                         pair.client.write("def")
                         pair.client.shut()
                         later.value = nil

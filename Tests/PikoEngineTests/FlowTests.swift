@@ -53,12 +53,12 @@ import Testing
             let (done, seen) = (Signal(), Seen())
             loops[0].post {
                 let chain = Chain(done: done)
-                chain.right.server.onRead = { seen.text += text($1); return $1.count }
-                chain.left.server.onRead = { _, bytes in
-                    seen.text += "|" + text(bytes)
-                    chain.closeAll()
-                    return bytes.count
+                func note(_ text: String) {
+                    seen.text += text
+                    if seen.text.utf8.count == "hello|NEXT".utf8.count { chain.closeAll() }
                 }
+                chain.right.server.onRead = { note(text($1)); return $1.count }
+                chain.left.server.onRead = { note("|" + text($1)); return $1.count }
                 chain.onFlowEnd = { $0.pairs?.left.server.startReading() }
                 chain.start(on: loops[0], framing: .length(5)) { $0.pairs?.left.client.write("helloNEXT") }
             }

@@ -131,7 +131,7 @@ import Testing
                 }
                 far.onClose = { _ in done.fire() }
                 ends.onGoAway = { session in
-                    do { _ = try session.open(handler: Script()) } catch { seen.errors.append(error) }
+                    do { _ = try session.open(handler: Script()) } catch { seen.errors.append(error as? EngineError) }
                 }
                 near.onRead = { seen.text += text($1); return $1.count }
                 near.onClose = { _ in
