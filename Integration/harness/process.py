@@ -16,22 +16,24 @@ LIBC = ctypes.CDLL(None)
 TRAPS = ("Fatal error", "Crash", "AddressSanitizer", "ThreadSanitizer", "UndefinedBehavior", "runtime error", "Precondition")
 
 
-def prepare(descriptor_limit, user):
-    """What the child does before exec: die with us, take its limit, drop its rights."""
+def prepare(descriptor_limit, user, death):
+    """What the child does before exec: take its limit, drop its rights, get the signal `death` when we die."""
 
     def run():
-        LIBC.prctl(1, signal.SIGKILL)
         if descriptor_limit:
             resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor_limit, descriptor_limit))
         if user:
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
+        LIBC.prctl(1, death)  # after setuid, which clears it
 
     return run
 
 
 class Process:
     """Runs `command`; `log` is what it wrote on standard error, `out` on standard output."""
+
+    death = signal.SIGTERM
 
     def __init__(self, command, directory, name, descriptor_limit=None, user=None, env=None, cwd=None):
         self.command = [str(part) for part in command]
@@ -42,7 +44,7 @@ class Process:
         with open(self.log_path, "wb") as err, open(self.out_path, "wb") as out:
             self.child = subprocess.Popen(
                 self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd,
-                env={**os.environ, **(env or {})}, preexec_fn=prepare(descriptor_limit, user))
+                env={**os.environ, **(env or {})}, preexec_fn=prepare(descriptor_limit, user, self.death))
 
     @property
     def pid(self):
@@ -87,6 +89,12 @@ class Process:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{self.name} did not end within {timeout} s\n{self.log[-3000:]}")
 
+    def end(self, number, timeout=20.0):
+        """Ends a program that takes its children with it on this signal."""
+        if self.running:
+            self.signal(number)
+            self.wait(timeout)
+
     def kill(self):
         if self.running:
             self.child.kill()
@@ -95,6 +103,8 @@ class Process:
 
 class PikoProcess(Process):
     """A process of ours; `stop` checks its end."""
+
+    death = signal.SIGKILL
 
     def check(self):
         """No trap and no line outside the JSON log."""
