@@ -3,7 +3,6 @@
 # a good agent beside them is served all the time.
 
 import os
-import select
 import struct
 import time
 
@@ -36,19 +35,11 @@ class Arena:
 
     def stream(self, agent):
         """A client's request for "bad" and the id of the stream that it opened."""
+        eventually(lambda: self.node.listeners("bad"))
         before = len(opened(agent))
-
-        def attempt():
-            client = Client(self.node.proxy).request("bad", method="POST", body=b"hello")
-            eventually(lambda: len(opened(agent)) > before or readable(client), what="a stream or a refusal")
-            return client if len(opened(agent)) > before else client.close()
-
-        client = eventually(attempt, what="the tunnel in the node's table")
+        client = Client(self.node.proxy).request("bad", method="POST", body=b"hello")
+        agent.session.wait(lambda: len(opened(agent)) > before)
         return client, opened(agent)[-1]
-
-
-def readable(client):
-    return bool(select.select([client.wire.sock], [], [], 0)[0])
 
 
 def opened(agent):

@@ -3,9 +3,7 @@
 
 import pytest
 
-from harness.piko import listening
 from harness.ports import free_port
-from harness.usage import eventually
 from peer.client import Client, fetch
 from peer.service import Service
 from peer.wire import Wire, connect
@@ -53,9 +51,8 @@ def test_both_families_mixed(piko, service6):
 @pytest.mark.parametrize("spelling", [":{}", "[::]:{}"])
 def test_an_unspecified_bind_address_serves_both_families(piko, service, spelling):
     proxy, upstream = free_port(), free_port()
-    node = piko.server("--proxy.bind-addr", spelling.format(proxy), "--upstream.bind-addr", spelling.format(upstream), wait=False)
+    node = piko.server("--proxy.bind-addr", spelling.format(proxy), "--upstream.bind-addr", spelling.format(upstream))
     node.proxy, node.upstream = f"127.0.0.1:{proxy}", f"127.0.0.1:{upstream}"
-    eventually(lambda: listening(node.proxy) and listening(node.upstream))
     piko.agent("http", node, "web", service.addr)
     for addr in (f"127.0.0.1:{proxy}", f"[::1]:{proxy}"):
         assert fetch(addr, "web").body == b"hello"

@@ -17,7 +17,7 @@ from peer.server import FakeServer, ask
 from peer.service import Service, echo, reply, script
 from peer.websocket import BINARY, WebSocket, accept_key, apply_mask, frame
 from peer.wire import Ended, Wire
-from peer.yamux import ACK, DATA, FIN, RST, SYN, WINDOW, StreamReset
+from peer.yamux import ACK, DATA, FIN, SYN, WINDOW, StreamReset
 
 VECTORS = json.loads((pathlib.Path(__file__).parent / "vectors" / "tunnel.json").read_text())["conversations"]
 

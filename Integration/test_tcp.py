@@ -13,7 +13,6 @@ from harness.ports import free_port
 from harness.process import PikoProcess
 from harness.usage import cpu, descriptors, eventually
 from peer.service import Service
-from peer.websocket import Refused, WebSocket
 from peer.wire import Wire, connect
 
 
@@ -174,21 +173,12 @@ def test_what_was_written_before_a_close_is_not_lost(path):
 
 def test_a_dial_that_fails_ends_the_clients_connection_at_once(piko):
     node = piko.server()
-    agent = piko.agent("tcp", node, "gone", f"127.0.0.1:{free_port()}", wait=False)
+    agent = piko.agent("tcp", node, "gone", f"127.0.0.1:{free_port()}")
     forward = piko.forward(node, "gone")
-    eventually(lambda: tunnel_is_up(node, "gone"))
     start = time.monotonic()
     with Wire(connect(forward.addr)) as wire:
         assert wire.read_to_end() == b""
     assert time.monotonic() - start < 2 and agent.running
-
-
-def tunnel_is_up(node, endpoint):
-    try:
-        WebSocket.dial(node.proxy, f"/_piko/v1/tcp/{endpoint}").close()
-        return True
-    except Refused as refusal:
-        return b"no available" not in refusal.message.body
 
 
 def test_an_endpoint_without_an_agent_ends_the_clients_connection_at_once(piko):
@@ -303,7 +293,7 @@ ports:
     piko.start(PikoProcess, "agent-start", ["agent", "start", "--config.path", tmp_path / "agent.yaml"])
     piko.start(PikoProcess, "forward-start", ["forward", "start", "--config.path", tmp_path / "forward.yaml"])
     for port, word in zip(ports, (b"one", b"two")):
-        eventually(lambda: listening(f"127.0.0.1:{port}") and tunnel_is_up(node, word.decode()))
+        eventually(lambda: listening(f"127.0.0.1:{port}") and node.listeners(word.decode()))
         with Wire(connect(f"127.0.0.1:{port}")) as wire:
             assert wire.read_to_end() == word
     one.close(), two.close()

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Starts processes of ours with ports of their own and knows when they serve.
-# Ready means: it answers on its port; an agent: the server has a tunnel for its endpoint.
+# Ready means: a node says so on its admin port; an agent: the node lists its tunnel; a forward: it listens.
 
+import json
 import os
 import pathlib
 import socket
 
 from peer.client import fetch
-from peer.websocket import Refused, WebSocket
 from peer.wire import address, spell
 
 from .ports import free_port
@@ -15,7 +15,6 @@ from .process import PikoProcess
 from .usage import eventually
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-UNAVAILABLE = b"no available upstreams"
 
 
 def binary():
@@ -36,25 +35,10 @@ def listening(addr):
         return False
 
 
-def serves_http(proxy, endpoint):
-    """True when a request for the endpoint is no longer answered for want of an upstream."""
-    message = fetch(proxy, endpoint, "/")
-    return not (message.status == 502 and UNAVAILABLE in message.body)
-
-
-def serves_tcp(proxy, endpoint):
-    try:
-        WebSocket.dial(proxy, f"/_piko/v1/tcp/{endpoint}").close()
-        return True
-    except Refused as refusal:
-        assert refusal.status == 502, refusal
-        return False
-
-
 class Node(PikoProcess):
-    """A server node; `proxy` and `upstream` are its addresses as "host:port"."""
+    """A server node; `proxy`, `upstream` and `admin` are its addresses as "host:port"."""
 
-    proxy = upstream = None
+    proxy = upstream = admin = None
 
     @property
     def proxy_url(self):
@@ -63,6 +47,14 @@ class Node(PikoProcess):
     @property
     def upstream_url(self):
         return f"http://{self.upstream}"
+
+    def ask(self, path):
+        """The response of the admin port."""
+        return fetch(self.admin, "", path)
+
+    def listeners(self, endpoint):
+        """How many tunnels the node has for the endpoint."""
+        return json.loads(self.ask("/status/upstream/endpoints").body).get(endpoint, 0)
 
 
 class Forward(PikoProcess):
@@ -88,22 +80,23 @@ class Piko:
         return [*command, "--engine.loops", self.loops]
 
     def server(self, *flags, host="127.0.0.1", wait=True, **options):
-        proxy, upstream = spell(host, free_port()), spell(host, free_port())
-        command = self.looped("server", "--proxy.bind-addr", proxy, "--upstream.bind-addr", upstream, *flags)
-        node = self.start(Node, "server", command, **options)
-        node.proxy, node.upstream = proxy, upstream
+        proxy, upstream, admin = (spell(host, free_port()) for _ in range(3))
+        addresses = ["--proxy.bind-addr", proxy, "--upstream.bind-addr", upstream, "--admin.bind-addr", admin]
+        node = self.start(Node, "server", self.looped("server", *addresses, *flags), **options)
+        node.proxy, node.upstream, node.admin = proxy, upstream, admin
         if wait:
-            self.until(node, lambda: listening(proxy) and listening(upstream))
+            self.until(node, lambda: listening(admin) and node.ask("/ready").status == 200)
         return node
 
     def agent(self, kind, node, endpoint, addr, *flags, wait=True, **options):
         """`kind`: http or tcp; `node`: a Node or a URL; `addr`: where the service is."""
         url = node if isinstance(node, str) else node.upstream_url
         command = self.looped("agent", kind, endpoint, addr, "--connect.url", url, *flags)
+        waits = wait and isinstance(node, Node)
+        before = node.listeners(endpoint) if waits else 0
         agent = self.start(PikoProcess, f"agent-{endpoint}", command, **options)
-        if wait and not isinstance(node, str):
-            serves = serves_http if kind == "http" else serves_tcp
-            self.until(agent, lambda: serves(node.proxy, endpoint))
+        if waits:
+            self.until(agent, lambda: node.listeners(endpoint) > before)
         return agent
 
     def forward(self, node, endpoint, *flags, host="127.0.0.1", wait=True, **options):

@@ -126,3 +126,10 @@ class PikoProcess(Process):
             self.kill()
         self.check()
         assert status == 0, f"{self.name} ended with {status}\n{self.log[-3000:]}"
+        self.check_nothing_left()
+
+    def check_nothing_left(self):
+        """Its last line counts what its loops still held: nothing."""
+        last = self.lines()[-1]
+        counters = {key: last.get(key) for key in ("connections", "streams", "sessions", "flows", "buffers", "timers")}
+        assert last.get("msg") == "stopped" and not any(counters.values()), f"{self.name}: {last}"

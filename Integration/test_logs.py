@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+# What a user sees: JSON logs, an access log line for each request, `piko forward PORT ENDPOINT`, the admin port.
+# The command line itself (help, errors, files) is tested in cli/.
+
+import json
+import re
+
+import pytest
+
+from harness.piko import Forward, listening
+from harness.ports import free_port
+from harness.process import PikoProcess
+from harness.usage import eventually
+from peer.client import Client, fetch
+from peer.service import Service
+from peer.wire import Wire, connect
+
+
+def access(process, path):
+    """The access log line of the request for the path."""
+    return process.wait_line(lambda line: line.get("msg") == "request" and line["request"]["path"] == path)
+
+
+def test_log_lines_are_json_with_their_four_fields(piko, service):
+    node = piko.server()
+    agent = piko.agent("http", node, "web", service.addr)
+    fetch(node.proxy, "web")
+    for process in (node, agent):
+        lines = process.lines()
+        assert lines
+        for line in lines:
+            assert list(line)[:4] == ["level", "ts", "subsystem", "msg"], line
+            assert line["level"] in ("debug", "info", "warn", "error")
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:?\d\d)", line["ts"]), line["ts"]
+        assert process.out == ""
+
+
+def test_each_request_has_its_line_on_both_sides(piko, service):
+    node = piko.server()
+    agent = piko.agent("http", node, "web", service.addr)
+    with Client(node.proxy) as client:
+        for number in range(5):
+            client.request("web", f"/line{number}?secret=1", "POST", body=b"12345").response()
+    for process in (node, agent):
+        for number in range(5):
+            line = access(process, f"/line{number}")
+            request = line["request"]
+            assert (request["method"], request["status"], request["proto"]) == ("POST", 200, "HTTP/1.1")
+            assert request["request_size"] == 5 and request["response_size"] == 5
+            assert line["level"] == "info" and line["subsystem"].endswith(".access")
+        assert "secret" not in process.log
+
+
+@pytest.mark.parametrize("target, endpoint, status", [("/none", "nobody", 502), ("/gone", "gone", 502)])
+def test_a_failure_has_its_line_too(piko, target, endpoint, status):
+    node = piko.server()
+    piko.agent("http", node, "gone", f"127.0.0.1:{free_port()}")
+    assert fetch(node.proxy, endpoint, target).status == status
+    line = access(node, target)
+    assert line["request"]["status"] == status and line["level"] == "warn"
+
+
+def test_a_client_that_left_has_its_line(piko):
+    def silent(conn, head):
+        conn.service.requests.put("came")
+        conn.read_to_end()
+        conn.close()
+
+    with Service(silent) as service:
+        node = piko.server()
+        piko.agent("http", node, "web", service.addr)
+        client = Client(node.proxy).request("web", "/left")
+        service.request()
+        client.wire.reset()
+        assert access(node, "/left")["request"]["error"]
+
+
+def test_credentials_are_not_in_the_log(piko, service):
+    node = piko.server()
+    agent = piko.agent("http", node, "web", service.addr)
+    fetch(node.proxy, "web", "/c", headers=[("Authorization", "Basic c2VjcmV0"), ("Cookie", "id=hunter2"), ("X-Shown", "visible")])
+    for process in (node, agent):
+        access(process, "/c")
+        assert "c2VjcmV0" not in process.log and "hunter2" not in process.log and "visible" in process.log
+
+
+def test_the_access_log_can_be_turned_off(piko, service):
+    node = piko.server("--proxy.access-log.disable")
+    agent = piko.agent("http", node, "web", service.addr, "--access-log.disable")
+    fetch(node.proxy, "web", "/quiet")
+    node.stop(), agent.stop()
+    assert not any(line["msg"] == "request" for process in (node, agent) for line in process.lines())
+
+
+def test_a_log_level_is_obeyed(piko, service):
+    node = piko.server("--log.level", "error")
+    piko.agent("http", node, "web", service.addr)
+    fetch(node.proxy, "web")
+    assert node.log == ""
+    node.checked = True
+    node.signal(15)
+    assert node.wait() == 0 and node.log == ""
+
+
+def test_hostile_bytes_in_a_request_make_a_valid_line(piko, service):
+    node = piko.server()
+    piko.agent("http", node, "web", service.addr)
+    fetch(node.proxy, "web", "/h", headers=[("X-Odd", b"\xff\xfe\"\\\t end"), ("User-Agent", "a\"b")])
+    access(node, "/h")
+    node.lines()
+
+
+@pytest.mark.parametrize("words", [["forward"], ["forward", "tcp"]], ids=" ".join)
+def test_forward_takes_a_port_and_an_endpoint(piko, words):
+    with Service(raw=True, handler=lambda conn: conn.send(b"welcome") or conn.close()) as service:
+        node = piko.server()
+        piko.agent("tcp", node, "my-endpoint", str(service.port))
+        port = free_port()
+        piko.start(Forward, "forward", [*words, str(port), "my-endpoint", "--connect.url", node.proxy_url])
+        for host in ("127.0.0.1", "[::1]") if listening_on_both(port) else ("127.0.0.1",):
+            with Wire(connect(f"{host}:{port}")) as wire:
+                assert wire.read_to_end() == b"welcome"
+
+
+def listening_on_both(port):
+    eventually(lambda: listening(f"127.0.0.1:{port}"))
+    return listening(f"[::1]:{port}")
+
+
+@pytest.mark.parametrize("spelling", ["{port}", "localhost:{port}", "127.0.0.1:{port}", "http://127.0.0.1:{port}", "http://localhost:{port}/"])
+def test_an_http_agent_takes_its_service_in_every_spelling(piko, service, spelling):
+    node = piko.server()
+    piko.agent("http", node, "web", spelling.format(port=service.port))
+    assert fetch(node.proxy, "web").body == b"hello"
+
+
+def test_agent_start_serves_listeners_of_both_kinds(piko, service, tmp_path):
+    node = piko.server()
+    (tmp_path / "agent.yaml").write_text(f"""
+connect:
+  url: {node.upstream_url}
+listeners:
+  - endpoint_id: one
+    addr: {service.addr}
+  - endpoint_id: two
+    addr: {service.addr}
+    protocol: tcp
+""")
+    piko.start(PikoProcess, "agent-start", ["agent", "start", "--config.path", tmp_path / "agent.yaml"])
+    for endpoint in ("one", "two"):
+        eventually(lambda: node.listeners(endpoint))
+        assert fetch(node.proxy, endpoint).body == b"hello"
+
+
+def test_a_port_in_use_is_one_line_and_exit_1(piko):
+    node = piko.server()
+    other = piko.run("server", "--proxy.bind-addr", node.admin, "--upstream.bind-addr", f"127.0.0.1:{free_port()}", "--admin.bind-addr", f"127.0.0.1:{free_port()}")
+    assert other.child.returncode == 1 and node.admin in other.log
+
+
+def test_the_admin_port_answers(piko, service):
+    node = piko.server()
+    piko.agent("http", node, "web", service.addr)
+    fetch(node.proxy, "web")
+    assert node.ask("/health").status == 200 and node.ask("/ready").status == 200 and node.ask("/other").status == 404
+    assert json.loads(node.ask("/status/upstream/endpoints").body) == {"web": 1}
+
+
+def test_metrics_count_what_happened(piko, service):
+    node = piko.server()
+    piko.agent("http", node, "web", service.addr)
+    for _ in range(7):
+        fetch(node.proxy, "web", method="PUT", body=b"x" * 300)
+    fetch(node.proxy, "nobody")
+    text = node.ask("/metrics").body.decode()
+    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
+
+    def value(name, **labels):
+        found = [float(v) for key, v in values.items() if key.split("{")[0] == name and all(f'{k}="{w}"' in key for k, w in labels.items())]
+        return sum(found)
+
+    assert value("piko_proxy_requests_total", status="200", method="PUT") == 7
+    assert value("piko_proxy_requests_total", status="502", method="GET") == 1
+    assert value("piko_proxy_request_latency_seconds_count", status="200") == 7
+    assert value("piko_upstreams_connected_upstreams") == 1 and value("piko_upstreams_registered_endpoints") == 1
+    assert value("piko_upstreams_upstream_requests_total") == 7
+    assert value("piko_proxy_requests_in_flight") == 0
