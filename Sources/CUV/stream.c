@@ -114,8 +114,8 @@ void cuv_stream_settle(cuv_stream *stream) {
 }
 
 int cuv_stream_shut(cuv_stream *stream) {
-    if (stream->flags & CUV_S_CLOSING) return CUV_E_CLOSED;
     if (stream->flags & CUV_S_SHUT) return 0;
+    if (stream->flags & CUV_S_CLOSING) return CUV_E_CLOSED;
     if (stream->flags & CUV_S_WRITE_BROKEN) return stream->status;
     stream->flags |= CUV_S_SHUT;
     int error = stream->ops->shut(stream);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "CUV.h"
 
@@ -27,8 +28,6 @@
             _exit(1); \
         } \
     } while (0)
-
-void _exit(int);
 
 /// Counts down to zero; any thread. Waiting is bounded: the test fails after 10 s.
 typedef struct latch {
