@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every error has words of its own. No sockets; runs on the test's thread.
+// Every error has words of its own, so that a log line says which it was.
+// No sockets; runs on the test's thread.
 
 import CWire
 import Testing

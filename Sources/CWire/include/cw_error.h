@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What can be wrong with bytes on the wire. All values are negative.
+// A parser returns one of these instead of a count and keeps returning it; nothing here says what to do about it.
 #ifndef CW_ERROR_H
 #define CW_ERROR_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The header of one WebSocket frame (RFC 6455 5.2), version 13.
+// Value functions, callable from any thread. Whether a frame fits its connection is the caller's to judge.
 #ifndef CW_WS_FRAME_H
 #define CW_WS_FRAME_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The WebSocket mask (RFC 6455 5.3): payload byte i is xored with mask byte i mod 4.
+// Value functions, callable from any thread; they touch the bytes they are given and no others.
 #ifndef CW_WS_MASK_H
 #define CW_WS_MASK_H
 

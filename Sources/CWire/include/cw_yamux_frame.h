@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The header of one yamux frame, version 0 (hashicorp yamux spec, "Framing"): 12 bytes, big endian.
+// Value functions, callable from any thread. Whether a frame fits its session is the caller's to judge.
 #ifndef CW_YAMUX_FRAME_H
 #define CW_YAMUX_FRAME_H
 
