@@ -4,6 +4,7 @@
 # The sections of `make test` run one after another and stop at the first that fails: they all want the whole machine.
 
 SWIFT ?= swift
+FUZZ_SECONDS ?= 60
 PIKO := .build/release/piko
 # UBSan reaches the C targets only, through -Xcc; its runtime is part of ASan's.
 UBSAN := -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined
@@ -12,7 +13,7 @@ TEST := $(SWIFT) test --disable-xctest
 
 section = @printf '\n==== %s\n' "$(1)"
 
-.PHONY: help run build test test-swift test-asan test-tsan test-engine bench clean
+.PHONY: help run build test test-swift test-asan test-tsan test-engine fuzz bench clean
 
 help:
 	@echo "make run     install what is missing, build, show a request through a tunnel"
@@ -32,7 +33,7 @@ run:
 
 test:
 	@scripts/install-deps build test
-	@$(MAKE) --no-print-directory build test-swift test-asan test-tsan test-engine
+	@$(MAKE) --no-print-directory build test-swift test-asan test-tsan test-engine fuzz
 
 test-swift:
 	$(call section,unit tests)
@@ -51,6 +52,11 @@ test-engine:
 	Tests/EngineC/run asan
 	$(call section,the engine's C tests under ThreadSanitizer)
 	Tests/EngineC/run tsan
+
+# Each target runs so many seconds, two at a time.
+fuzz:
+	$(call section,fuzzing of the parsers)
+	Fuzz/run $(FUZZ_SECONDS) --jobs 2
 
 bench: build
 	@scripts/install-deps bench

@@ -14,7 +14,7 @@ from . import load
 from .figure import Figure
 from .process import BenchError, Meter, Stage, free_ports, rss_kib
 from .subjects import (Chain, ENDPOINT, REPOSITORY, haproxy_chain, http_service, nginx_chain, piko, piko_http_chain,
-                       piko_server, piko_tcp_chain, tcp_service)
+                       piko_server, piko_tcp_chain, server_ports, tcp_service)
 
 HOST = ENDPOINT + ".test"
 GIBIBYTE = 1 << 30
@@ -277,9 +277,9 @@ def start(plan):
 
 def start_once(stage):
     """Seconds until a new server answers; that it answers 502 is right, it has no tunnel."""
-    proxy, upstream = free_ports(2)
+    proxy, _, binds = server_ports()
     began = time.monotonic()
-    piko(stage, "piko-server", "server", "--proxy.bind-addr", f"127.0.0.1:{proxy}", "--upstream.bind-addr", f"127.0.0.1:{upstream}")
+    piko(stage, "piko-server", "server", *binds)
     while time.monotonic() < began + 10:
         try:
             urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{proxy}/", headers={"Host": HOST}), timeout=5)

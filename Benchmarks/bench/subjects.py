@@ -120,11 +120,17 @@ def piko(stage, name, *args):
     return stage.start(name, PIKO, *args, "--log.level", "warn")
 
 
+def server_ports():
+    """The proxy port, the upstream port, and the flags that bind a server to them."""
+    proxy, upstream, admin = free_ports(3)
+    ports = {"proxy": proxy, "upstream": upstream, "admin": admin}
+    return proxy, upstream, [word for key, port in ports.items() for word in (f"--{key}.bind-addr", f"127.0.0.1:{port}")]
+
+
 def piko_server(stage, loops=1, name="piko-server"):
     """Returns the process and its proxy and upstream ports."""
-    proxy, upstream = free_ports(2)
-    process = piko(stage, name, "server", "--proxy.bind-addr", f"127.0.0.1:{proxy}", "--upstream.bind-addr", f"127.0.0.1:{upstream}",
-                   "--proxy.access-log.disable", "--engine.loops", str(loops))
+    proxy, upstream, binds = server_ports()
+    process = piko(stage, name, "server", *binds, "--proxy.access-log.disable", "--engine.loops", str(loops))
     stage.wait_port(proxy)
     stage.wait_port(upstream)
     return process, proxy, upstream
