@@ -10,8 +10,8 @@ struct Agent: ParsableCommand {
         commandName: "agent",
         abstract: "Make services reachable as endpoints.",
         discussion: """
-            An agent opens a tunnel to the server for each endpoint and forwards what comes through it to the service.
-            It opens no port itself.
+            An agent opens a tunnel to the server for each endpoint and forwards
+            what comes through it to the service. It opens no port itself.
 
             piko agent http my-endpoint 3000
             piko agent tcp my-database 5432

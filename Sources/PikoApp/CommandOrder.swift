@@ -5,15 +5,18 @@
 import PikoCore
 
 enum CommandOrder {
-    /// A word of the command tree: what may follow it, which of its flags need no value, and what it means when no word follows.
+    /// A word of the command tree: what may follow it, which of its flags need a value, and what it means when no word follows.
     struct Word {
         var next: [String: Word] = [:]
-        var booleans: Set<String> = []
+        var valued: Set<String> = []
         /// The word that is meant when an argument, or nothing, follows.
         var standard: String?
     }
 
-    static func normalized(_ arguments: [String]) -> [String] {
+    /// An unknown word is an error.
+    static func normalized(_ arguments: [String]) throws -> [String] {
+        let isHelp = arguments.first == "help"
+        let arguments = isHelp ? arguments.dropFirst() + ["--help"] : arguments
         var path: [String] = []
         var moved: [String] = []
         var rest = arguments[...]
@@ -24,7 +27,9 @@ enum CommandOrder {
                 word = next
                 rest = rest.dropFirst()
             } else if first.hasPrefix("-"), first.count > 1, !path.isEmpty {
-                moved += takeFlag(&rest, word.booleans)
+                moved += takeFlag(&rest, word.valued)
+            } else if word.standard == nil, !first.hasPrefix("-") {
+                throw unknown(path + [first], among: word)
             } else {
                 break
             }
@@ -33,14 +38,16 @@ enum CommandOrder {
         return path + moved + rest
     }
 
-    private static func takeFlag(_ rest: inout ArraySlice<String>, _ booleans: Set<String>) -> [String] {
-        let flag = rest.removeFirst()
-        let isWhole = flag.contains("=") || booleans.contains(flag) || informing.contains(flag)
-        guard !isWhole, let value = rest.popFirst() else { return [flag] }
-        return [flag, value]
+    private static func unknown(_ path: [String], among word: Word) -> CommandExit {
+        let known = word.next.keys.sorted().joined(separator: ", ")
+        return .failure("\(path.joined(separator: " ")): unknown command, expected \(known)")
     }
 
-    private static let informing: Set<String> = ["-h", "--help", "--version"]
+    private static func takeFlag(_ rest: inout ArraySlice<String>, _ valued: Set<String>) -> [String] {
+        let flag = rest.removeFirst()
+        guard valued.contains(flag), let value = rest.popFirst() else { return [flag] }
+        return [flag, value]
+    }
 
     private static var root: Word {
         let gossip = Word(next: ["nodes": Word(), "node": Word()])
@@ -48,15 +55,17 @@ enum CommandOrder {
         let agent = flags(AgentConfiguration.keys)
         let forward = flags(ForwardConfiguration.keys)
         return Word(next: [
-            "server": Word(next: ["status": status], booleans: flags(ServerConfiguration.keys), standard: "run"),
-            "agent": Word(next: ["http": Word(), "tcp": Word(), "start": Word()], booleans: agent),
-            "forward": Word(next: ["tcp": Word(), "start": Word()], booleans: forward, standard: "tcp"),
-            "bench": Word(next: ["http": Word()], booleans: flags(BenchConfiguration.keys)),
+            "server": Word(next: ["status": status], valued: flags(ServerConfiguration.keys), standard: "run"),
+            "agent": Word(next: ["http": Word(), "tcp": Word(), "start": Word()], valued: agent),
+            "forward": Word(next: ["tcp": Word(), "start": Word()], valued: forward, standard: "tcp"),
+            "bench": Word(next: ["http": Word()], valued: flags(BenchConfiguration.keys)),
             "test": Word(next: ["cluster": Word()]),
         ])
     }
 
     private static func flags<Root>(_ keys: [ConfigurationKey<Root>]) -> Set<String> {
-        Set((keys.filter(\.isBoolean).map(\.flag)) + FileOptions.keys.under("config", \Loaded<Root>.file).filter(\.isBoolean).map(\.flag))
+        let own = keys.filter { !$0.isBoolean }.map(\.flag)
+        let file = FileOptions.keys.under("config", \Loaded<Root>.file).filter { !$0.isBoolean }.map(\.flag)
+        return Set(own + file)
     }
 }

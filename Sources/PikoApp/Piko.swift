@@ -21,13 +21,13 @@ struct Piko: ParsableCommand {
         commandName: "piko",
         abstract: "A reverse proxy for services that cannot be reached.",
         discussion: """
-            A service opens an outbound tunnel to a server with 'piko agent'; clients reach it through the server by the
-            name of its endpoint.
+            A service opens an outbound tunnel to a server with 'piko agent';
+            clients reach it through the server, by the name of its endpoint.
 
-            Start a server:              piko server
-            Make port 3000 an endpoint:  piko agent http my-endpoint 3000
-            Ask it something:            curl -H 'x-piko-endpoint: my-endpoint' localhost:8000
-            Open a port to an endpoint:  piko forward tcp 4000 my-endpoint
+            A server:             piko server
+            A service, port 3000: piko agent http my-endpoint 3000
+            A request to it:      curl -H "x-piko-endpoint: my-endpoint" localhost:8000
+            A local port to it:   piko forward tcp 4000 my-endpoint
             """,
         version: CommandExit.version,
         subcommands: [Server.self, Agent.self, Forward.self, Bench.self, Test.self]
@@ -40,7 +40,7 @@ struct Piko: ParsableCommand {
     /// Runs a command line to its end; returns the exit code.
     static func run(_ arguments: [String]) -> Int32 {
         do {
-            var command = try parseAsRoot(CommandOrder.normalized(arguments))
+            var command = try parseAsRoot(try CommandOrder.normalized(arguments))
             try command.run()
             return 0
         } catch {

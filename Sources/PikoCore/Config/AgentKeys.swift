@@ -17,7 +17,7 @@ extension AgentConfiguration {
         let keys: [ConfigurationKey<AgentConnectConfiguration>] = [
             .init("url", \.url, .url, "The upstream port of the server, which may be behind a path."),
             .init("token", \.token, .token, "Token for the server."),
-            .init("tenant_id", \.tenantID, .token, "Tenant that the token is of."),
+            .init("tenant_id", \.tenantID, .nodeID, "Tenant that the token is of."),
             .init("timeout", \.timeout, .positiveDuration, "How long the first connection may take. A lost one is tried again for ever."),
             ConfigurationKey("proxy_url", \.proxyURL, .optionalURL, "HTTP proxy to reach the server through.").with(.notYet),
         ]

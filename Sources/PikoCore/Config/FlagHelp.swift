@@ -8,11 +8,12 @@ public enum FlagHelp {
     }
 
     private static func entry<Root>(_ key: ConfigurationKey<Root>, default value: String) -> String {
-        var head = "  \(key.flag)"
-        if !key.placeholder.isEmpty { head += " \(key.placeholder)" }
-        if !value.isEmpty { head += "  (default: \(value))" }
-        if key.support == .notYet { head += "  [not supported yet]" }
-        return ([head] + wrapped(key.help, width: 70).map { "        \($0)" }).joined(separator: "\n")
+        let head = key.placeholder.isEmpty ? "  \(key.flag)" : "  \(key.flag) \(key.placeholder)"
+        var notes = ""
+        if !value.isEmpty { notes += "  (default: \(value))" }
+        if key.support == .notYet { notes += "  [not supported yet]" }
+        let first = head.count + notes.count <= 78 ? [head + notes] : [head, "      \(notes)"]
+        return (first + wrapped(key.help, width: 70).map { "        \($0)" }).joined(separator: "\n")
     }
 
     /// Breaks a text at blanks.

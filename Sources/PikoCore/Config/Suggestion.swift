@@ -2,10 +2,11 @@
 // The name that a user probably meant. Pure.
 
 enum Suggestion {
-    /// The candidate with the fewest changes, where that is few enough to be meant; the first by name among equals.
+    /// The candidate with the fewest changes, where that is few enough to be meant, or that it is the beginning of;
+    /// the first by name among equals.
     static func closest(to text: String, among candidates: some Sequence<String>) -> String? {
         let limit = max(1, min(6, text.utf8.count / 4))
-        let near = candidates.map { (changes(text, $0), $0) }.filter { $0.0 <= limit }
+        let near = candidates.map { ($0.hasPrefix(text + "_") ? 0 : changes(text, $0), $0) }.filter { $0.0 <= limit }
         return near.min { $0 < $1 }?.1
     }
 

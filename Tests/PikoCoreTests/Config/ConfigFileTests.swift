@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// Files: how a tree fills a configuration, what errors say, and how variables are put in.
+
+import PikoCore
+import Testing
+
+/// A tree built without a parser: each node's line is one more than the one before.
+private struct Tree {
+    private var line = 0
+
+    static func node(_ build: (inout Tree) -> ConfigurationNode) -> ConfigurationNode {
+        var tree = Tree()
+        return build(&tree)
+    }
+
+    mutating func map(_ entries: (String, Any)...) -> ConfigurationNode {
+        let start = line + 1
+        return ConfigurationNode(.mapping(entries.map { key, value in
+            line += 1
+            let at = line
+            return ConfigurationNode.Entry(key: key, line: at, value: convert(value))
+        }), line: start)
+    }
+
+    mutating func convert(_ value: Any) -> ConfigurationNode {
+        switch value {
+        case let node as ConfigurationNode: return node
+        case let list as [Any]: return ConfigurationNode(.list(list.map { convert($0) }), line: max(line, 1))
+        case let text as String: return ConfigurationNode(.scalar(text), line: max(line, 1))
+        case let pairs as KeyValuePairs<String, Any>:
+            let start = line
+            return ConfigurationNode(.mapping(pairs.map { key, value in
+                line += 1
+                let at = line
+                return ConfigurationNode.Entry(key: key, line: at, value: convert(value))
+            }), line: max(start, 1))
+        default: return ConfigurationNode(.null, line: max(line, 1))
+        }
+    }
+}
+
+struct ConfigFileTests {
+    private typealias Pairs = KeyValuePairs<String, Any>
+
+    private func tree(_ pairs: KeyValuePairs<String, Any>) -> ConfigurationNode { Tree.node { $0.convert(pairs) } }
+
+    private func server(_ pairs: KeyValuePairs<String, Any>) throws -> ServerConfiguration {
+        var configuration = ServerConfiguration()
+        try FileReader(ServerConfiguration.keys).read(tree(pairs), into: &configuration)
+        return configuration
+    }
+
+    private func error(_ pairs: KeyValuePairs<String, Any>) -> ConfigurationError? {
+        #expect(throws: ConfigurationError.self) { try server(pairs) }
+    }
+
+    @Test("file: nested keys, lists and empty values")
+    func read() throws {
+        let configuration = try server([
+            "proxy": ["bind_addr": "127.0.0.1:9", "access_log": ["disable": "true"] as Pairs, "http": () as Any] as Pairs,
+            "log": ["level": "debug", "subsystems": ["a", "b"]] as Pairs,
+            "grace_period": () as Any,
+        ])
+        var expected = ServerConfiguration()
+        expected.proxy.bindAddr = HostPort(host: "127.0.0.1", port: 9)
+        expected.proxy.accessLog.disable = true
+        expected.log.level = .debug
+        expected.log.subsystems = ["a", "b"]
+        #expect(configuration == expected)
+    }
+
+    @Test("file: an unknown key is named with its line, and the likely one suggested")
+    func unknown() {
+        #expect(error(["proxy": ["bind_adr": ":1"] as Pairs]) == ConfigurationError("proxy.bind_adr: unknown key, did you mean proxy.bind_addr?", line: 2))
+        #expect(error(["prox": [:] as Pairs])?.message == "prox: unknown key, did you mean proxy?")
+        #expect(error(["config": ["path": "x"] as Pairs])?.message == "config: unknown key")
+    }
+
+    @Test("file: a key given twice is an error")
+    func twice() {
+        #expect(error(["proxy": ["timeout": "1s", "timeout": "2s"] as Pairs]) == ConfigurationError("proxy.timeout: given twice", line: 3))
+    }
+
+    @Test("file: a wrong type is named with its line")
+    func types() {
+        #expect(error(["proxy": "x"]) == ConfigurationError("proxy: expected a mapping of keys", line: 1))
+        #expect(error(["proxy": ["timeout": ["1s"]] as Pairs]) == ConfigurationError("proxy.timeout: expected a single value", line: 2))
+        #expect(error(["log": ["subsystems": "a"] as Pairs])?.message == "log.subsystems: expected a list")
+        #expect(error(["log": ["subsystems": [["a"]]] as Pairs])?.message == "log.subsystems: expected a list of single values")
+        #expect(error(["grace_period": "60"])?.message == #"grace_period: expected a duration above 0, such as 10s or 1m30s, got "60""#)
+        #expect(error(["grace_period": ["a": "b"] as Pairs])?.message == "grace_period: expected a single value")
+    }
+
+    @Test("file: what does not work yet is refused, its default is not")
+    func unsupported() throws {
+        #expect(error(["cluster": ["join": ["a"]] as Pairs]) == ConfigurationError("cluster.join: not supported yet", line: 2))
+        #expect(error(["upstream": ["tenants": [["id": "t"] as Pairs]] as Pairs])?.message == "upstream.tenants: not supported yet")
+        #expect(error(["proxy": ["tls": ["cert": "c"] as Pairs] as Pairs])?.message == "proxy.tls.cert: not supported yet")
+        let configuration = try server(["cluster": ["join": [] as [Any]] as Pairs, "upstream": ["tenants": [] as [Any]] as Pairs])
+        #expect(configuration == ServerConfiguration())
+    }
+
+    @Test("file: listeners begin with the defaults of one")
+    func listeners() throws {
+        var configuration = AgentConfiguration()
+        let tree = tree([
+            "listeners": [
+                ["endpoint_id": "a", "addr": "3000"] as Pairs,
+                ["endpoint_id": "b", "addr": "h:1", "protocol": "tcp", "timeout": "3s", "http_client": ["max_idle_conns": "-1"] as Pairs] as Pairs,
+            ],
+        ])
+        try FileReader(AgentConfiguration.keys).read(tree, into: &configuration)
+        try configuration.check()
+        var (first, second) = (ListenerConfiguration(), ListenerConfiguration())
+        (first.endpointID, first.addr) = ("a", "3000")
+        (second.endpointID, second.addr, second.protocol, second.timeout) = ("b", "h:1", .tcp, .seconds(3))
+        second.httpClient.maxIdleConns = -1
+        #expect(configuration.listeners == [first, second])
+    }
+
+    @Test("file: a listener's mistake names the listener", arguments: [
+        (["endpoint_id": "a/b", "addr": "1"], #"listeners[0].endpoint_id: expected an endpoint id of letters, digits and - . _ ~ : @, got "a/b""#),
+        (["addr": "1"], "listeners[0].endpoint_id: expected an endpoint id"),
+        (["endpoint_id": "a"], #"listeners[0].addr: expected a port, host:port or URL, got """#),
+        (["endpoint_id": "a", "addr": "x y"], #"listeners[0].addr: expected a port, host:port or URL, got "x y""#),
+        (["endpoint_id": "a", "addr": "http://h", "protocol": "tcp"], #"listeners[0].addr: expected a port or host:port, got "http://h""#),
+        (["endpoint_id": "a", "addr": "1", "protocol": "udp"], #"listeners[0].protocol: expected http or tcp, got "udp""#),
+        (["endpoint_id": "a", "addr": "https://h"], "listeners[0].addr: https is not supported yet"),
+        (["endpoint": "a"], "listeners[0].endpoint: unknown key, did you mean listeners[0].endpoint_id?"),
+    ] as [([String: String], String)])
+    func listenerMistakes(fields: [String: String], message: String) {
+        let entries = fields.sorted { $0.key < $1.key }.map { ConfigurationNode.Entry(key: $0.key, line: 2, value: ConfigurationNode(.scalar($0.value), line: 2)) }
+        let element = ConfigurationNode(.mapping(entries), line: 2)
+        let listeners = ConfigurationNode.Entry(key: "listeners", line: 1, value: ConfigurationNode(.list([element]), line: 2))
+        var configuration = AgentConfiguration()
+        let error = #expect(throws: ConfigurationError.self) {
+            try FileReader(AgentConfiguration.keys).read(ConfigurationNode(.mapping([listeners]), line: 1), into: &configuration)
+            try configuration.check()
+        }
+        #expect(error?.message == message)
+    }
+
+    @Test("check: an allow list and a block list together are an error")
+    func lists() {
+        var configuration = ServerConfiguration()
+        configuration.proxy.accessLog.responseHeaders.allowList = ["a"]
+        #expect(throws: Never.self) { try configuration.check() }
+        configuration.proxy.accessLog.responseHeaders.blockList = ["b"]
+        let error = #expect(throws: ConfigurationError.self) { try configuration.check() }
+        #expect(error?.message == "proxy.access_log.response_headers: expected allow_list or block_list, not both")
+    }
+
+    @Test("variables: every documented form", arguments: [
+        ("$A", "1"), ("${A}", "1"), ("x$A-y", "x1-y"), ("$A$B", "12"), ("$AB", ""), ("${C}", ""), ("${C:d}", "d"), ("${A:d}", "1"),
+        ("${E:d}", "d"), ("${C:http://h:1/p}", "http://h:1/p"), ("${C:}", ""), ("$", "$"), ("$$A", "$1"), ("a$1b", "a$1b"), ("${", "${"), ("${}", "${}"),
+        ("$A_B.", "."), ("pa$$word", "pa$"), ("${R}", "$A"),
+    ])
+    func variables(text: String, expected: String) {
+        let variables = ["A": "1", "B": "2", "E": "", "R": "$A"]
+        #expect(EnvironmentExpansion.expand(text) { variables[$0] } == expected)
+    }
+}
