@@ -13,7 +13,7 @@ static void detach(yamux_stream *stream) {
     stream->state |= YAMUX_GONE;
     yamux_acknowledged(stream);
     yamux_table_remove(&session->table, stream);
-    if (!(stream->state & YAMUX_PEER_FIN)) session->late += stream->window.open;
+    if (!(stream->state & (YAMUX_PEER_FIN | YAMUX_WAITING | YAMUX_SYN_DUE))) session->late += stream->window.open;
     yamux_window_end(&stream->window, &session->growth);
     yamux_link_remove(&stream->due);
     yamux_link_remove(&stream->turn);
