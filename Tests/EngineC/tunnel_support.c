@@ -292,17 +292,24 @@ static uint64_t mix(uint64_t x) {
     return x;
 }
 
-static uint8_t byte_at(uint64_t seed, uint64_t place) {
-    return (uint8_t)(mix(seed * 0x9e3779b97f4a7c15ULL + place / 8 + 1) >> (place % 8 * 8));
-}
+static uint64_t word_at(uint64_t seed, uint64_t place) { return mix(seed * 0x9e3779b97f4a7c15ULL + place / 8 + 1); }
+
+static uint8_t byte_at(uint64_t seed, uint64_t place) { return (uint8_t)(word_at(seed, place) >> (place % 8 * 8)); }
 
 void pattern_fill(uint8_t *to, size_t count, uint64_t seed, uint64_t place) {
-    for (size_t i = 0; i < count; i++) to[i] = byte_at(seed, place + i);
+    size_t i = 0;
+    for (; i < count && (place + i) % 8; i++) to[i] = byte_at(seed, place + i);
+    for (; i + 8 <= count; i += 8) memcpy(to + i, &(uint64_t){word_at(seed, place + i)}, 8);
+    for (; i < count; i++) to[i] = byte_at(seed, place + i);
 }
 
 bool pattern_holds(const uint8_t *bytes, size_t count, uint64_t seed, uint64_t place) {
-    for (size_t i = 0; i < count; i++)
-        if (bytes[i] != byte_at(seed, place + i)) return false;
+    uint8_t expected[4096];
+    for (size_t i = 0; i < count; i += sizeof expected) {
+        size_t part = count - i < sizeof expected ? count - i : sizeof expected;
+        pattern_fill(expected, part, seed, place + i);
+        if (memcmp(expected, bytes + i, part) != 0) return false;
+    }
     return true;
 }
 
