@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One GET to the admin port of a node. Main thread; waits for the answer.
+// One GET to the admin port of a node.
+// Main thread; waits for the answer.
 
 import PikoCore
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `piko agent http|tcp|start`. Main thread.
+// `piko agent http|tcp|start`.
+// Main thread.
 
 import ArgumentParser
 import PikoControl

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `piko bench http`. Main thread.
+// `piko bench http`.
+// Main thread.
 
 import ArgumentParser
 import PikoCore

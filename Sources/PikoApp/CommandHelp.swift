@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The help of one command, apart from its flags. Pure.
+// The help of one command, apart from its flags.
+// Pure.
 
 struct CommandHelp {
     /// Without "piko".

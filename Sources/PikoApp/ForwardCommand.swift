@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `piko forward tcp|start`, and `piko forward ADDR ENDPOINT`, which CommandOrder makes a `tcp`. Main thread.
+// `piko forward tcp|start`, and `piko forward ADDR ENDPOINT`, which CommandOrder makes a `tcp`.
+// Main thread.
 
 import ArgumentParser
 import PikoControl

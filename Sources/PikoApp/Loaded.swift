@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From a command's arguments to its configuration: defaults, then the file, then the flags. Main thread, before anything starts.
+// From a command's arguments to its configuration: defaults, then the file, then the flags.
+// Main thread, before anything starts.
 
 import PikoCore
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `piko server` and the tree of `piko server status`. Main thread.
+// `piko server` and the tree of `piko server status`.
+// Main thread.
 
 import ArgumentParser
 import PikoControl

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `piko server status …`: asks the admin port of a node and prints YAML. Main thread.
+// `piko server status …`: asks the admin port of a node and prints YAML.
+// Main thread.
 
 import ArgumentParser
 import PikoCore

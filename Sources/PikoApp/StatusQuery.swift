@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One question to the admin port of a node, and its answer as YAML on standard output. Main thread; waits for the answer.
+// One question to the admin port of a node, and its answer as YAML on standard output.
+// Main thread; waits for the answer.
 
 import FoundationEssentials
 import PikoCore

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// `piko test cluster`, which does not work yet and says so. Main thread.
+// `piko test cluster`, which does not work yet and says so.
+// Main thread.
 
 import ArgumentParser
 

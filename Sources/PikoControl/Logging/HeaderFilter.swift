@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which header fields an access log line shows, and which of them without their value. A plain value, any thread.
+// Which header fields an access log line shows, and which of them without their value.
+// A plain value, any thread.
 
 import PikoCore
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Recognises one well-formed UTF-8 sequence (Unicode 16, table 3-7). Pure, any thread.
+// Recognises one well-formed UTF-8 sequence (Unicode 16, table 3-7).
+// Pure, any thread.
 
 enum UTF8Sequence {
     /// The length of the well-formed sequence of more than one byte that starts at `at`; 0 when there is none.

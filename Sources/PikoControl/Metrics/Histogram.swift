@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Counts of values by size. A plain value: one loop owns it, sums of several make the process's.
+// Counts of values by size.
+// A plain value: one loop owns it, sums of several make the process's.
 
 /// How many values fell into each bucket of a scale, and their sum in the scale's unit.
 public struct Histogram: Equatable, Sendable {

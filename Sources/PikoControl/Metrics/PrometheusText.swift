@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Builds a page of metrics in Prometheus' text format 0.0.4. Pure; knows nothing of what is measured.
+// Builds a page of metrics in Prometheus' text format 0.0.4.
+// Pure; knows nothing of what is measured.
 
 /// A page of metrics. Families in the order they are begun; all samples of a family follow its beginning.
 public struct PrometheusText {

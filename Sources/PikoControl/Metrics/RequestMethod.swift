@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The methods that metrics tell apart. Any token is a method, and a client chooses it, so all others are one. Pure.
+// The methods that metrics tell apart.
+// Any token is a method, and a client chooses it, so all others are one. Pure.
 
 /// A method as a label.
 enum RequestMethod: UInt8, CaseIterable {

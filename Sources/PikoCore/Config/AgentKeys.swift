@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The keys of `piko agent` and of its listeners. Defaults are those of AgentConfiguration. Tables made on demand.
+// The keys of `piko agent` and of its listeners.
+// Defaults are those of AgentConfiguration. Tables made on demand.
 
 extension AgentConfiguration {
     public static var keys: [ConfigurationKey<Self>] {

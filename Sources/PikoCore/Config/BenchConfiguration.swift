@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The configuration of `piko bench http`. Plain values with the documented defaults; the keys that fill them are in BenchKeys.
+// The configuration of `piko bench http`.
+// Plain values with the documented defaults; the keys that fill them are in BenchKeys.
 
 /// Everything `piko bench http` can be told.
 public struct BenchConfiguration: Equatable, Sendable {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The keys of `piko bench http`. Defaults are those of BenchConfiguration. A table made on demand.
+// The keys of `piko bench http`.
+// Defaults are those of BenchConfiguration. A table made on demand.
 
 extension BenchConfiguration {
     public static var keys: [ConfigurationKey<Self>] {

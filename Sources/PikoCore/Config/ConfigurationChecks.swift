@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What must hold between keys, checked once file and flags are in. Pure; the first mistake is reported.
+// What must hold between keys, checked once file and flags are in.
+// Pure; the first mistake is reported.
 
 extension ServerConfiguration {
     public func check() throws(ConfigurationError) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A user's mistake in a flag or a configuration file. A plain value.
+// A user's mistake in a flag or a configuration file.
+// A plain value.
 
 /// One line that names the key and what was expected.
 public struct ConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A configuration file as a tree, without knowledge of the format it was written in. Whoever parses the format makes it.
+// A configuration file as a tree, without knowledge of the format it was written in.
+// Whoever parses the format makes it.
 
 /// One node of the tree and the line where it begins, from 1.
 public struct ConfigurationNode: Equatable, Sendable {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Durations as a user writes them: "10s", "1m30s", "250ms", "1.5h", "0". Pure.
+// Durations as a user writes them: "10s", "1m30s", "250ms", "1.5h", "0".
+// Pure.
 
 extension Duration {
     /// Reads a sequence of numbers, each with a unit (ns us µs ms s m h); a bare "0" needs none. nil for anything else, for a

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Replaces $VAR, ${VAR} and ${VAR:default} in the text of a configuration file. Pure: the variables are given.
+// Replaces $VAR, ${VAR} and ${VAR:default} in the text of a configuration file.
+// Pure: the variables are given.
 
 public enum EnvironmentExpansion {
     /// An undefined or empty variable is its default, or nothing. A "$" that no name follows stays. What is put in is not

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The flags that say which configuration file to read. Of every command that has a file; never in the file itself.
+// The flags that say which configuration file to read.
+// Of every command that has a file; never in the file itself.
 
 public struct FileOptions: Equatable, Sendable {
     /// Empty: no file.

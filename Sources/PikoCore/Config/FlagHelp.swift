@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The help of a table of keys: each flag with its type, default and meaning, in lines of at most 78 columns. Pure.
+// The help of a table of keys: each flag with its type, default and meaning, in lines of at most 78 columns.
+// Pure.
 
 public enum FlagHelp {
     /// All flags in the table's order; `root` has the defaults.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The whole configuration of a forward. Plain values with the documented defaults; the keys that fill them are in ForwardKeys.
+// The whole configuration of a forward.
+// Plain values with the documented defaults; the keys that fill them are in ForwardKeys.
 
 /// Everything `piko forward` can be told.
 public struct ForwardConfiguration: Equatable, Sendable {

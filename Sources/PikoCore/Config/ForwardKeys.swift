@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The keys of `piko forward`. Defaults are those of ForwardConfiguration. Tables made on demand.
+// The keys of `piko forward`.
+// Defaults are those of ForwardConfiguration. Tables made on demand.
 
 extension ForwardConfiguration {
     public static var keys: [ConfigurationKey<Self>] {

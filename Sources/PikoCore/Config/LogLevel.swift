@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The severities of a log line, lowest first. A plain value, usable on any thread.
+// The severities of a log line, lowest first.
+// A plain value, usable on any thread.
 
 /// Severity of a log line. The raw value orders them; `name` is what the configuration and the log line say.
 public enum LogLevel: UInt8, Comparable, CaseIterable, Sendable {

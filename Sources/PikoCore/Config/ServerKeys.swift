@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The keys of `piko server`. Defaults are those of ServerConfiguration. A table made on demand.
+// The keys of `piko server`.
+// Defaults are those of ServerConfiguration. A table made on demand.
 
 extension ServerConfiguration {
     public static var keys: [ConfigurationKey<Self>] {

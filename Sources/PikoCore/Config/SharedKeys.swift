@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The keys that several commands and sections have: logs, engine, tokens, TLS. Tables made on demand, by name below their section.
+// The keys that several commands and sections have: logs, engine, tokens, TLS.
+// Tables made on demand, by name below their section.
 
 enum SharedKeys {
     static var log: [ConfigurationKey<LogConfiguration>] {

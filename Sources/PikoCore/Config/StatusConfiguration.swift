@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The configuration and keys of `piko server status`. Flags only.
+// The configuration and keys of `piko server status`.
+// Flags only.
 
 /// Whom `piko server status` asks.
 public struct StatusConfiguration: Equatable, Sendable {

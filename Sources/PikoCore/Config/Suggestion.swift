@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The name that a user probably meant. Pure.
+// The name that a user probably meant.
+// Pure.
 
 enum Suggestion {
     /// The candidate with the fewest changes, where that is few enough to be meant, or that it is the beginning of;

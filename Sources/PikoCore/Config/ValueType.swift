@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The types that a key can have: how its text is read, what it looks like in help, and what an error says was expected. Pure.
+// The types that a key can have: how its text is read, what it looks like in help, and what an error says was expected.
+// Pure.
 
 /// How a value is written in flags and files.
 public struct ValueType<Value: Equatable> {

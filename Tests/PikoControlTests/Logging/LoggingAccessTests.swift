@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The access log: what a line of a request shows, hides and bounds.
+// Lines are read back by a JSON parser that is not ours; no descriptor is written to.
 
 import PikoCore
 import Testing
@@ -12,10 +13,6 @@ struct LoggingAccessTests {
         var logging = LogConfiguration()
         logging.level = level
         return AccessLog(log: Log(sink: capture.sink(logging), subsystem: "proxy"), configuration: configuration)
-    }
-
-    private func visit(_ fields: [(String, String)], _ each: AccessLog.Visit) {
-        for (name, value) in fields { withBytes(name) { name in withBytes(value) { each(name, $0) } } }
     }
 
     /// A list of fields as one block of bytes, as a head is: all of them are valid until the visit is over.

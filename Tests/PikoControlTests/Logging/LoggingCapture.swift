@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A log whose lines a test can read. Any thread.
+// A log whose lines a test can read.
+// Any thread.
 
 import Foundation
 import PikoCore

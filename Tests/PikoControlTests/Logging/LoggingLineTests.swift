@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a log line looks like: order of fields, escapes, bounds. Every line is read back by Foundation's JSON parser.
+// What a log line looks like: order of fields, escapes, bounds.
+// Every line is read back by Foundation's JSON parser.
 
 import Foundation
 import PikoCore

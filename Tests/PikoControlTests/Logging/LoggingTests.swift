@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Levels, subsystems, drops and bounds of the log, and the bridge from swift-log.
+// Sinks are in memory, but for one test of a pipe.
 
 import Glibc
 import Logging

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a proxy counts and how the page of metrics looks.
+// No loops, no sockets.
 
 import Testing
 @testable import PikoControl

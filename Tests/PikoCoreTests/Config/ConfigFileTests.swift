@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Files: how a tree fills a configuration, what errors say, and how variables are put in.
+// The trees are built here, not parsed; parsing YAML is tested with the whole program.
 
 import PikoCore
 import Testing

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Flags: how they are split and applied, what errors say, and what help shows.
+// No process, no files.
 
 import PikoCore
 import Testing

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The whole documented surface is there, with the documented defaults, and no two keys are the same.
+// A key that comes or goes must change this file too.
 
 import PikoCore
 import Testing

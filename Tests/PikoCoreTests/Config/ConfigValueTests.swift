@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Durations, addresses and URLs as users write them.
+// What reads, what is refused, and that what is shown reads back.
 
 import PikoCore
 import Testing
