@@ -45,6 +45,7 @@ let package = Package(
                 "Yams",
             ]
         ),
+        .executableTarget(name: "HeadDump", dependencies: ["PikoCore", "CWire"], path: "Fuzz/HeadDump"),
         .testTarget(name: "CWireTests", dependencies: ["CWire"]),
         .testTarget(name: "PikoEngineTests", dependencies: ["PikoEngine"]),
         .testTarget(name: "PikoCoreTests", dependencies: ["PikoCore"]),

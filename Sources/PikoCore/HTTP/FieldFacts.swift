@@ -28,9 +28,14 @@ struct FieldFacts {
     mutating func note(_ field: HeadField, index: Int, base: UnsafeRawPointer) throws(HeadFault) {
         let value = UnsafeRawBufferPointer(start: base + Int(field.value), count: Int(field.valueCount))
         switch field.known {
-        case .contentLength: try noteLength(value)
-        case .transferEncoding: try noteTransferEncoding(value)
+        case .contentLength:
+            guard FieldFacts.hasNoTabs(field, base) else { throw .badLength }
+            try noteLength(value)
+        case .transferEncoding:
+            guard FieldFacts.hasNoTabs(field, base) else { throw .badTransferEncoding }
+            try noteTransferEncoding(value)
         case .connection: try noteConnection(value)
+        case .proxyConnection: noteProxyConnection(value)
         case .upgrade: try noteUpgrade(value)
         default: if !isResponse { try noteRequestField(field.known, index, value) }
         }
@@ -62,6 +67,16 @@ struct FieldFacts {
     /// Whether the sender lets the connection go on (RFC 9112 9.3).
     func keepsAlive(_ version: HTTPVersion) -> Bool {
         !saysClose && (version == .http11 || saysKeepAlive)
+    }
+
+    /// Whether a line, which was found to end in CR, has no tab around or in its value. Parsers differ on those, and in these fields it matters.
+    private static func hasNoTabs(_ field: HeadField, _ base: UnsafeRawPointer) -> Bool {
+        var at = Int(field.name) &+ Int(field.nameCount) &+ 1
+        while true {
+            let byte = base.load(fromByteOffset: at, as: UInt8.self)
+            if byte == ByteClass.tab || byte == ByteClass.carriageReturn { return byte != ByteClass.tab }
+            at &+= 1
+        }
     }
 
     private mutating func noteHost(_ index: Int) {
@@ -116,6 +131,14 @@ struct FieldFacts {
             } else {
                 hasNominations = true
             }
+        }
+    }
+
+    /// Without a meaning since RFC 7230, but some parsers close on it: then so do we.
+    private mutating func noteProxyConnection(_ value: UnsafeRawBufferPointer) {
+        var list = TokenList(value)
+        while let element = list.next() {
+            if TokenList.element(element, is: "close") { saysClose = true }
         }
     }
 

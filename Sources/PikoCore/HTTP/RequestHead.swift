@@ -4,7 +4,8 @@
 
 /// The head of a request. One per connection (or from a pool per loop): `parse` it, ask, `write` it on, parse the next.
 ///
-/// Every byte range it hands out points into its own memory: valid until the next `parse` or `release`, or until it is gone.
+/// Every byte range it hands out points into its own memory: valid until the next `parse` or `release`, and only while somebody else than the
+/// asking expression holds the head (a connection's property does).
 public final class RequestHead {
     /// What the head means. A plain value; keep it where the head itself is not needed.
     public private(set) var traits = RequestTraits()

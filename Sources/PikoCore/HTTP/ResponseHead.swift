@@ -4,7 +4,8 @@
 
 /// The head of a response. `parse` it with the request it answers, ask, `write` it on, parse the next (after an interim one too).
 ///
-/// Every byte range it hands out points into its own memory: valid until the next `parse` or `release`, or until it is gone.
+/// Every byte range it hands out points into its own memory: valid until the next `parse` or `release`, and only while somebody else than the
+/// asking expression holds the head (a connection's property does).
 public final class ResponseHead {
     /// What the head means. A plain value; keep it where the head itself is not needed.
     public private(set) var traits = ResponseTraits()
@@ -80,7 +81,10 @@ public final class ResponseHead {
         traits.isInterim = traits.status < 200 && !isSwitch
         traits.isUpgrade = isSwitch || (request.method == .connect && traits.status / 100 == 2)
         traits.framing = try framing(announced, request, traits)
-        traits.keepAlive = facts.keepsAlive(traits.version) && traits.framing != .untilClose && !traits.isUpgrade
+        // A service that takes an upgrade for the end of the request has not read the body: it is on the connection still.
+        let bodyInDoubt = request.isUpgrade && request.framing != .empty
+        traits.keepAlive =
+            facts.keepsAlive(traits.version) && traits.framing != .untilClose && !traits.isUpgrade && !bodyInDoubt
     }
 
     /// RFC 9112 6.3, but for one thing: a body announced where none may be (1xx, 204, 2xx to CONNECT) is refused, since parsers differ on it.

@@ -38,6 +38,10 @@ import Testing
             ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n", false),
         ]
         for (head, expected) in rows { #expect(parseResponse(head + "\r\n").head.traits.keepAlive == expected, "\(head)") }
+        var upgrade = asked(.post, upgrade: true)
+        #expect(parseResponse(rows[0].0 + "\r\n", answering: upgrade).head.traits.keepAlive)
+        upgrade.framing = .length(3)
+        #expect(!parseResponse(rows[0].0 + "\r\n", answering: upgrade).head.traits.keepAlive)
     }
 
     @Test("response: interim heads and upgrades are told apart")
