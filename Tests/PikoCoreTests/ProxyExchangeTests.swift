@@ -117,7 +117,7 @@ import Testing
         #expect(run.on(.upstreamOpened(confirmed: true)) == [.sendRequest])
         run = Run(put(), .streamed)
         run.on(.upstreamOpened(confirmed: false))
-        #expect(run.on(.upstreamClosed) == [.stopUpload, .abortUpstream, .respond(.unreachable, closes: true), .finish(.failed, .linger)])
+        #expect(run.on(.upstreamClosed) == [.stopUpload, .abortUpstream, .respond(.unreachable, closes: true), .finish(.failed, .close)])
     }
 
     @Test("retry: when no other upstream is left, the client hears of the one that failed")
@@ -157,7 +157,7 @@ import Testing
         run.on(.upstreamOpened(confirmed: true))
         run.on(.responseHead(response()))
         run.on(.downloadEnded(.complete))
-        #expect(run.on(.lingerFired(moving: false)) == [.stopUpload, .abortUpstream, .finish(.complete, .linger)])
+        #expect(run.on(.lingerFired(moving: false)) == [.stopUpload, .abortUpstream, .finish(.complete, .close)])
     }
 
     @Test("early response: a service that closes after it reads no more: said and done")
@@ -165,7 +165,7 @@ import Testing
         var run = Run(post(), .streamed)
         run.on(.upstreamOpened(confirmed: true))
         #expect(run.on(.responseHead(response(keepAlive: false))).contains(.writeResponse(closes: true)))
-        #expect(run.on(.downloadEnded(.complete)) == [.stopUpload, .abortUpstream, .finish(.complete, .linger)])
+        #expect(run.on(.downloadEnded(.complete)) == [.stopUpload, .abortUpstream, .finish(.complete, .close)])
     }
 
     @Test("early response: the upload breaks at the service, the response still arrives")
@@ -174,7 +174,7 @@ import Testing
         run.on(.upstreamOpened(confirmed: true))
         #expect(run.on(.uploadEnded(.sinkBroke)) == [])
         #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: true)))
-        #expect(run.on(.downloadEnded(.complete)) == [.abortUpstream, .finish(.complete, .linger)])
+        #expect(run.on(.downloadEnded(.complete)) == [.abortUpstream, .finish(.complete, .close)])
     }
 
     @Test("100-continue: a final answer instead of it ends the connection, since the body may never come")
@@ -217,7 +217,7 @@ import Testing
     func badBody() {
         var run = Run(post(), .streamed)
         run.on(.upstreamOpened(confirmed: true))
-        #expect(run.on(.uploadEnded(.malformed)) == [.abortUpstream, .respondBadBody, .finish(.badBody, .linger)])
+        #expect(run.on(.uploadEnded(.malformed)) == [.abortUpstream, .respondBadBody, .finish(.badBody, .close)])
         run = Run(post(), .streamed)
         run.on(.upstreamOpened(confirmed: true))
         run.on(.responseHead(response(.chunked)))

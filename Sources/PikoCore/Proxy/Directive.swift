@@ -43,10 +43,8 @@ public enum Directive: Equatable, Sendable {
 public enum ClientFate: UInt8, Sendable {
     /// It takes the next request.
     case keep
-    /// It ends politely behind what was written; nothing more is expected from the client.
+    /// It ends politely behind what was written, with time for a client that is still sending to read that.
     case close
-    /// It ends politely, but the client may still be sending: let it read the answer first.
-    case linger
     /// It ends at once, so that the client sees that the response is not complete.
     case abort
 }

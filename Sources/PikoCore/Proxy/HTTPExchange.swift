@@ -101,7 +101,7 @@ extension HTTPExchange {
     private mutating func upstreamClosed() -> Directives {
         switch phase {
         case .waiting: return failed(isConfirmed ? .lost : .unreachable)
-        case .finishing: return breakOff(.complete, .linger)
+        case .finishing: return breakOff(.complete, .close)
         default: return Directives()  // the flows say what it means
         }
     }
@@ -172,7 +172,7 @@ extension HTTPExchange {
     /// The response is through. A request's body that still moves may finish: its service can be reading it.
     private mutating func responded() -> Directives {
         if upload == .complete { return complete() }
-        guard canFinishUpload, upload != .broken else { return breakOff(.complete, .linger) }
+        guard canFinishUpload, upload != .broken else { return breakOff(.complete, .close) }
         phase = .finishing
         return Directives(.startLinger)
     }
@@ -184,7 +184,7 @@ extension HTTPExchange {
 
     private mutating func lingerFired(_ moving: Bool) -> Directives {
         guard phase == .finishing else { return Directives() }
-        return moving ? Directives(.startLinger) : breakOff(.complete, .linger)
+        return moving ? Directives(.startLinger) : breakOff(.complete, .close)
     }
 }
 
@@ -204,7 +204,7 @@ extension HTTPExchange {
         case .sinkBroke:
             // The upstream may have answered before it broke: its close says whether it did.
             upload = .broken
-            return phase == .finishing ? breakOff(.complete, .linger) : Directives()
+            return phase == .finishing ? breakOff(.complete, .close) : Directives()
         }
     }
 
@@ -222,10 +222,10 @@ extension HTTPExchange {
         case .selecting, .waiting:
             var list = dropUpstream()
             list.append(.respondBadBody)
-            list.append(.finish(.badBody, .linger))
+            list.append(.finish(.badBody, .close))
             phase = .over
             return list
-        default: return breakOff(.badBody, phase == .finishing ? .linger : .abort)
+        default: return breakOff(.badBody, phase == .finishing ? .close : .abort)
         }
     }
 }
@@ -249,7 +249,7 @@ extension HTTPExchange {
         var list = dropUpstream()
         let closes = !(request.keepAlive && mayKeepClient && upload == .complete)
         list.append(.respond(error, closes: closes))
-        list.append(.finish(.failed, closes ? .linger : .keep))
+        list.append(.finish(.failed, closes ? .close : .keep))
         phase = .over
         return list
     }

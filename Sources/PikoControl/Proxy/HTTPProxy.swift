@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// The HTTP/1 proxy of one loop, at either end of a tunnel: its rules, its connections, and the memory that they share. Loop-confined.
+// What a connection does is in ProxyConnection; what a request means is in PikoCore.
+
+import PikoCore
+import PikoEngine
+
+/// Proxies HTTP for the connections it is given. One per loop, on an agent one per listener and loop.
+public final class HTTPProxy {
+    public let settings: HTTPProxySettings
+    public let loop: EventLoop
+    /// Index of the loop within the process.
+    public let index: Int
+    public let provider: any UpstreamProvider
+    let log: Log
+    let metrics: ProxyMetrics?
+    let accessLog: AccessLog?
+    /// Takes TCP clients; nil: there are none here.
+    public weak var tcpTunnels: (any TCPTunnelHook)?
+    /// Sends a connection to the proxy of another loop, which gives it to `land`. False: that loop has ended. nil: nothing ever moves.
+    public var moveAway: ((MovingConnection, ProxyArrival, _ loop: Int) -> Bool)?
+    /// A connection given to `serve` has ended, on whichever loop it was by then.
+    public var onConnectionEnd: (() -> Void)?
+
+    /// Finishes what runs and takes nothing new.
+    public private(set) var isDraining = false
+    private var connections: [ProxyConnection] = []
+    private(set) lazy var wheel = DeadlineWheel<ProxyConnection>(loop: loop)
+
+    // Shared by the connections of the loop: each is used within one call only.
+    let requestHead: RequestHead
+    let responseHead: ResponseHead
+    let writer = HeadWriter()
+    /// What requests in flight hold; returned when their response begins.
+    private var messages: [HeadWriter] = []
+
+    public init(
+        _ settings: HTTPProxySettings, loop: EventLoop, index: Int, provider: any UpstreamProvider,
+        log: Log, metrics: ProxyMetrics?, accessLog: AccessLog?
+    ) {
+        self.settings = settings
+        self.loop = loop
+        self.index = index
+        self.provider = provider
+        self.log = log
+        self.metrics = metrics
+        self.accessLog = accessLog
+        requestHead = RequestHead(limits: settings.headLimits)
+        responseHead = ResponseHead(limits: settings.headLimits)
+    }
+
+    /// Takes over an open connection: becomes its handler.
+    public func serve(_ connection: Connection) {
+        add(ProxyConnection(connection, proxy: self)).start()
+    }
+
+    /// Tells a connection that there is no room for it, and ends it. It counts as served.
+    public func refuse(_ connection: Connection) {
+        add(ProxyConnection(connection, proxy: self)).refuse(.overloaded)
+    }
+
+    /// Takes over a connection that comes from another loop.
+    public func land(_ moving: MovingConnection, _ arrival: ProxyArrival) {
+        let landed = ProxyConnection(nil, proxy: self)
+        do throws(EngineError) {
+            let connection = try moving.land(on: loop, handler: landed)
+            add(landed).land(connection, arrival)
+        } catch {
+            log.warn("connection lost on its way to another loop") { $0.add("error", error.description) }
+            onConnectionEnd?()
+        }
+    }
+
+    /// Ends connections between requests; those that have one are told to close behind it.
+    public func drain() {
+        isDraining = true
+        for connection in connections { connection.drain() }
+    }
+
+    /// Cuts all connections.
+    public func abortAll() {
+        isDraining = true
+        for connection in connections { connection.cut() }
+    }
+
+    /// Connections that have not closed yet.
+    public var connectionCount: Int { connections.count }
+}
+
+// MARK: For its connections
+
+extension HTTPProxy {
+    private func add(_ connection: ProxyConnection) -> ProxyConnection {
+        connection.place = connections.count
+        connections.append(connection)
+        return connection
+    }
+
+    func remove(_ connection: ProxyConnection) {
+        wheel.remove(connection)
+        let last = connections.removeLast()
+        guard last !== connection else { return }
+        last.place = connection.place
+        connections[connection.place] = last
+    }
+
+    func takeMessage() -> HeadWriter { messages.popLast() ?? HeadWriter() }
+
+    func giveBack(_ message: HeadWriter) {
+        message.release()
+        if messages.count < 256 { messages.append(message) }
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// What an HTTP proxy is told once, and the little that connections carry from loop to loop. Plain values.
+
+import PikoCore
+import PikoEngine
+
+/// The rules of one HTTP proxy.
+public struct HTTPProxySettings: Sendable {
+    /// At which end of a tunnel it stands.
+    public enum Role: Sendable {
+        /// Clients are strangers: requests name an endpoint, `/_piko` is reserved, X-Forwarded-* are added.
+        case server
+        /// Clients are nodes: requests go to the one service as they are.
+        case agent
+    }
+
+    public var role: Role
+    public var headLimits = HeadLimits()
+    /// Milliseconds until the response head; 0: no limit. So all that follow.
+    public var timeout: UInt64 = 30_000
+    /// The request head, from its first byte (on a new connection: from its opening).
+    public var readHeaderTimeout: UInt64 = 10_000
+    /// Between requests.
+    public var idleTimeout: UInt64 = 300_000
+    /// The whole request, from the end of its head.
+    public var readTimeout: UInt64 = 0
+    /// The whole response, from the end of the request's head.
+    public var writeTimeout: UInt64 = 0
+
+    public init(role: Role) { self.role = role }
+}
+
+/// A client's connection that arrives from another loop, with what was found out about its request there.
+public struct ProxyArrival: Sendable {
+    var selected: TunnelID
+    /// How often the connection has moved for this request.
+    var moves: Int
+    var requestsServed: UInt64
+    /// A request that is read already; nil: its head is among the connection's bytes and is read again.
+    var request: CarriedRequest?
+}
+
+/// A request on its way to another loop.
+struct CarriedRequest: Sendable {
+    var exchange: HTTPExchange
+    var traits: RequestTraits
+    var endpoint: String
+    /// The head as it goes on, and what is held of the body.
+    var message: [UInt8]
+    var bodyToCome: UInt64
+    var tried: [TunnelID]
+    var record: ExchangeRecord
+    /// Handed over whole: only the loop it arrives at touches it.
+    nonisolated(unsafe) var accessEntry: AccessLogEntry?
+}
+
+/// What log and counters want to know of a request at its end.
+struct ExchangeRecord: Sendable {
+    /// EventLoop.nanoseconds.
+    var started: UInt64 = 0
+    var requestBytes: UInt64 = 0
+    var requestHeadBytes: UInt64 = 0
+    var responseBytes: UInt64 = 0
+    var responseHeadBytes: UInt64 = 0
+    var status: UInt16 = 0
+    /// What the client was told instead of a response; nil: nothing of our own.
+    var failure: StaticString?
+}

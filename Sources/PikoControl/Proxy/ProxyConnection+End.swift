@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+// The end of a request and what becomes of its connection: the next request, an end, or another loop. Loop-confined.
+
+import PikoCore
+import PikoEngine
+
+extension ProxyConnection {
+    func finish(_ outcome: ExchangeOutcome, _ fate: ClientFate) {
+        endRecord(outcome)
+        forgetRequest()
+        requestsServed &+= 1
+        switch fate {
+        case .keep: awaitNext()
+        case .close: close()
+        case .abort: cut()
+        }
+    }
+
+    /// Lets go of all that belongs to the request at hand.
+    func forgetRequest() {
+        stop(&upload)
+        stop(&download)
+        giveMessageBack()
+        if upstream != nil { abortUpstream() }
+        if !tried.isEmpty { tried.removeAll() }
+        tunnel = nil
+        bodyToCome = 0
+        moves = 0
+        selected = nil
+        readDeadline = .max
+        writeDeadline = .max
+        state = .idle
+    }
+
+    private func stop(_ flow: inout Flow?) {
+        flow?.stop()
+        flow = nil
+    }
+
+    func giveMessageBack() {
+        guard let message else { return }
+        self.message = nil
+        proxy.giveBack(message)
+    }
+
+    private func awaitNext() {
+        if proxy.isDraining { return close() }
+        setClock(proxy.settings.idleTimeout)
+        if downstream.keptCount > 0 {
+            downstream.resume()
+        } else if clientEnded {
+            close()
+        }
+    }
+
+    // MARK: To another loop
+
+    /// The selection lives on another loop: the connection goes there, at once or when its queue has left.
+    func go(to tunnel: TunnelID) {
+        guard moves < HTTPExchange.mostAttempts, proxy.moveAway != nil else {
+            return handle(.upstreamRefused(.noUpstreams))
+        }
+        selected = tunnel
+        guard downstream.queued == 0 else {
+            state = .parked
+            return downstream.watchDrain()
+        }
+        leaveForOtherLoop()
+    }
+
+    /// Moves with the request at hand.
+    func leaveForOtherLoop() {
+        guard let tunnel = selected, let message else { return cut() }
+        state = .exchange
+        let request = CarriedRequest(
+            exchange: exchange, traits: traits, endpoint: endpoint, message: Array(message.bytes),
+            bodyToCome: bodyToCome, tried: tried, record: record, accessEntry: accessEntry)
+        let arrival = ProxyArrival(
+            selected: tunnel, moves: moves + 1, requestsServed: requestsServed, request: request)
+        guard move(with: unread, arrival) else {
+            selected = nil
+            return handle(.upstreamRefused(.overloaded))
+        }
+    }
+
+    /// `unread`: bytes of the call at hand, to be read there. False: it stays as it was.
+    func move(with unread: UnsafeRawBufferPointer, _ arrival: ProxyArrival) -> Bool {
+        guard let moveAway = proxy.moveAway, let moving = try? downstream.detach(extra: unread) else { return false }
+        forgetRequest()
+        accessEntry = nil
+        state = .over
+        downstreamIsGone = true
+        deadline = .max
+        if !moveAway(moving, arrival, arrival.selected.loop) { proxy.onConnectionEnd?() }
+        return true
+    }
+
+    /// Arrived from another loop.
+    func land(_ connection: Connection, _ arrival: ProxyArrival) {
+        downstream = connection
+        moves = arrival.moves
+        requestsServed = arrival.requestsServed
+        selected = arrival.selected
+        setClock(proxy.settings.readHeaderTimeout)
+        guard let request = arrival.request else { return connection.startReading() }
+        state = .exchange
+        exchange = request.exchange
+        traits = request.traits
+        endpoint = request.endpoint
+        tried = request.tried
+        record = request.record
+        accessEntry = request.accessEntry
+        bodyToCome = request.bodyToCome
+        let message = proxy.takeMessage()
+        request.message.withUnsafeBytes { message.append($0) }
+        self.message = message
+        connection.startReading()
+        perform(exchange.begin())
+    }
+
+    // MARK: Log and counters
+
+    func beginRecord(_ head: RequestHead) {
+        guard proxy.metrics != nil || proxy.accessLog != nil else { return }
+        record.started = EventLoop.nanoseconds
+        proxy.metrics?.began()
+        guard let log = proxy.accessLog else { return }
+        let none = UnsafeRawBufferPointer(start: nil, count: 0)
+        let request = AccessRequest(
+            method: head.method, target: head.targetAsSent, host: head.host ?? none, endpoint: head.endpoint ?? none,
+            minorVersion: head.traits.version == .http11 ? 1 : 0)
+        accessEntry = log.begin(request) { visit(head.fields, $0) }
+    }
+
+    func visit(_ fields: HeadFields, _ visitor: AccessLog.Visit) {
+        for index in 0..<fields.count {
+            let field = fields[index]
+            visitor(field.name, field.value)
+        }
+    }
+
+    func endRecord(_ outcome: ExchangeOutcome) {
+        guard record.started > 0 else { return }
+        let nanoseconds = EventLoop.nanoseconds &- record.started
+        let name = traits.method.name
+        proxy.metrics?.ended(
+            status: Int(record.status), method: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount),
+            nanoseconds: nanoseconds, requestBytes: record.requestHeadBytes + record.requestBytes,
+            responseBytes: record.responseHeadBytes + record.responseBytes)
+        record.started = 0
+        guard let entry = accessEntry else { return }
+        accessEntry = nil
+        proxy.accessLog?.end(
+            entry,
+            AccessOutcome(
+                status: Int(record.status), nanoseconds: nanoseconds, requestBytes: record.requestBytes,
+                responseBytes: record.responseBytes, error: record.failure ?? outcome.text))
+    }
+}
+
+extension KnownMethod {
+    /// For counters; methods that are not known to Piko are one.
+    fileprivate var name: StaticString {
+        switch self {
+        case .get: "GET"
+        case .head: "HEAD"
+        case .post: "POST"
+        case .put: "PUT"
+        case .delete: "DELETE"
+        case .connect: "CONNECT"
+        case .options: "OPTIONS"
+        case .trace: "TRACE"
+        case .patch: "PATCH"
+        case .other: "OTHER"
+        }
+    }
+}
+
+extension ExchangeOutcome {
+    /// For the log; nil: it ended as it should.
+    fileprivate var text: StaticString? {
+        switch self {
+        case .complete, .failed: nil
+        case .clientGone: "client closed"
+        case .badBody: "malformed request body"
+        case .truncated: "upstream closed early"
+        case .overdue: "time limit passed"
+        }
+    }
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+// Doing what an exchange says, in order. Loop-confined. No decision is made here: what is not plain execution belongs in HTTPExchange.
+
+import PikoCore
+import PikoEngine
+
+extension ProxyConnection {
+    /// Milliseconds between looks at an upload that goes on behind its response.
+    private static let lingerInterval: UInt64 = 1000
+    /// A response's body of at most so many bytes leaves in one piece with its head.
+    private static let inlineLimit: UInt64 = 16 * 1024
+    static let uploadTag = 1
+    static let downloadTag = 2
+
+    /// Tells the exchange and does what it says.
+    func handle(_ event: ExchangeEvent) {
+        guard state == .exchange else { return }
+        perform(exchange.handle(event))
+    }
+
+    func perform(_ list: Directives) {
+        for index in 0..<list.count { perform(list[index]) }
+    }
+
+    private func perform(_ directive: Directive) {
+        switch directive {
+        case .select: select()
+        case .cancelSelection: cancelSelection()
+        case .sendRequest: sendRequest()
+        case .startUpload: startUpload()
+        case .stopUpload: stopUpload()
+        case .startClock: setClock(proxy.settings.timeout)
+        case .stopClock: setClock(0)
+        case .startLinger: setClock(Self.lingerInterval)
+        case .writeInterim: writeInterim()
+        case .writeResponse(let closes): writeResponse(closes: closes)
+        case .startDownload: startDownload()
+        case .stopDownload: stopDownload()
+        case .startTunnel: startTunnel()
+        case .releaseUpstream(let reusable): releaseUpstream(reusable: reusable)
+        case .abortUpstream: abortUpstream()
+        case .respond(let error, let closes): respond(error, closes: closes)
+        case .respondBadBody: answer(400, "malformed chunked body", closes: true)
+        case .finish(let outcome, let fate): finish(outcome, fate)
+        }
+    }
+
+    // MARK: Finding an upstream
+
+    private func select() {
+        var request = UpstreamRequest(endpoint: endpoint, handler: self)
+        request.home = requestsServed > 0 ? proxy.index : nil
+        request.selected = selected
+        request.tried = tried
+        selected = nil
+        switch proxy.provider.acquire(request, for: self) {
+        case .opened(let opened): adopt(opened)
+        case .pending: isSelecting = true
+        case .elsewhere(let tunnel): go(to: tunnel)
+        case .none(let error): handle(.upstreamRefused(error))
+        }
+    }
+
+    private func adopt(_ opened: OpenedUpstream) {
+        upstream = opened.connection
+        tunnel = opened.tunnel
+        upstreamIsDirty = false
+        responseScanner.reset()
+        opened.connection.startReading()
+        handle(.upstreamOpened(confirmed: opened.isConfirmed))
+    }
+
+    func upstreamDidOpen(_ upstream: OpenedUpstream) {
+        isSelecting = false
+        adopt(upstream)
+    }
+
+    func upstreamDidFail(_ error: ProxyError) {
+        isSelecting = false
+        handle(.upstreamRefused(error))
+    }
+
+    private func cancelSelection() {
+        guard isSelecting else { return }
+        isSelecting = false
+        proxy.provider.cancel(self)
+    }
+
+    // MARK: The request
+
+    private func sendRequest() {
+        guard let upstream, let message else { return }
+        upstream.write(message.bytes, more: exchange.isUploading)
+        if !exchange.isUploading { return }
+        uploadBytesSeen = upload?.bytes ?? bodyToCome
+    }
+
+    private func startUpload() {
+        guard let upstream else { return }
+        // What flows away cannot be sent again.
+        giveMessageBack()
+        uploadBytesSeen = 0
+        let framing = FlowFraming(traits.framing)
+        upload = Flow.start(from: downstream, to: upstream, framing: framing, tag: Self.uploadTag, handler: self)
+        if upload == nil { handle(.uploadEnded(.sinkBroke)) }
+    }
+
+    private func stopUpload() {
+        guard let flow = upload else { return }
+        flow.stop()
+        record.requestBytes += flow.bytes
+        upload = nil
+        downstream.startReading()
+    }
+
+    // MARK: The response
+
+    private func writeInterim() {
+        let writer = proxy.writer
+        writer.clear()
+        proxy.responseHead.write(ResponseRewrite(), to: writer)
+        downstream.write(writer.bytes)
+    }
+
+    private func writeResponse(closes: Bool) {
+        giveMessageBack()
+        record.status = response.status
+        let writer = proxy.writer
+        writer.clear()
+        var rewrite = ResponseRewrite()
+        rewrite.connection = connectionOption(closes: closes)
+        rewrite.removesChunks = removesChunks
+        proxy.responseHead.write(rewrite, to: writer)
+        if let accessEntry { proxy.accessLog?.respond(accessEntry) { visit(proxy.responseHead.fields, $0) } }
+        record.responseHeadBytes = UInt64(writer.count)
+        let length = inlineLength
+        responseIsInline = length != nil
+        if let length { writer.append(UnsafeRawBufferPointer(rebasing: responseRest[..<length])) }
+        downstream.write(writer.bytes, more: length == nil && !response.isUpgrade)
+    }
+
+    private var removesChunks: Bool { traits.version == .http10 && response.framing == .chunked }
+
+    private func connectionOption(closes: Bool) -> ConnectionOption {
+        if response.isUpgrade { return .implied }
+        return closes ? .close : (traits.version == .http10 ? .keepAlive : .implied)
+    }
+
+    /// The length of a body that is all there, small, and leaves with the head; nil: it needs a flow.
+    private var inlineLength: Int? {
+        switch response.framing {
+        case .empty: return response.isUpgrade ? nil : 0
+        case .length(let length):
+            return length <= Self.inlineLimit && length <= UInt64(responseRest.count) ? Int(length) : nil
+        case .chunked, .untilClose: return nil
+        }
+    }
+
+    private func startDownload() {
+        if responseIsInline, let length = inlineLength {
+            responseTaken += length
+            record.responseBytes += UInt64(length)
+            upstreamIsDirty = responseRest.count > length
+            return handle(.downloadEnded(.complete))
+        }
+        let framing = removesChunks ? FlowFraming.dechunked : FlowFraming(response.framing)
+        guard let upstream,
+            let flow = Flow.start(
+                from: upstream, to: downstream, framing: framing, keepOpen: true, tag: Self.downloadTag, handler: self)
+        else { return handle(.downloadEnded(.sourceBroke)) }
+        download = flow
+    }
+
+    private func stopDownload() {
+        guard let flow = download else { return }
+        flow.stop()
+        record.responseBytes += flow.bytes
+        download = nil
+    }
+
+    private func startTunnel() {
+        readDeadline = .max
+        writeDeadline = .max
+        settleDeadline()
+        guard let upstream,
+            let up = Flow.start(from: downstream, to: upstream, framing: .untilEnd, tag: Self.uploadTag, handler: self)
+        else { return handle(.uploadEnded(.sinkBroke)) }
+        upload = up
+        download = Flow.start(from: upstream, to: downstream, framing: .untilEnd, tag: Self.downloadTag, handler: self)
+        if download == nil { handle(.downloadEnded(.sourceBroke)) }
+    }
+
+    func flowDidEnd(tag: Int, end: FlowEnd, bytes: UInt64) {
+        if tag == Self.uploadTag {
+            upload = nil
+            record.requestBytes += bytes
+            // Read on, to notice a client that leaves.
+            if exchange.phase != .tunnel { downstream.startReading() }
+            handle(.uploadEnded(BodyEnd(end)))
+        } else {
+            download = nil
+            record.responseBytes += bytes
+            handle(.downloadEnded(BodyEnd(end)))
+        }
+    }
+
+    // MARK: Answers of our own
+
+    private func respond(_ error: ProxyError, closes: Bool) {
+        proxy.log.peer(error.source == .client ? .debug : .warn, "request failed") {
+            if !endpoint.isEmpty { $0.add("endpoint_id", endpoint) }
+            $0.add("error", String(describing: error.text))
+        }
+        answer(error.status, error.text, closes: closes)
+    }
+
+    /// Writes a whole response.
+    func answer(_ status: UInt16, _ text: StaticString, closes: Bool) {
+        let writer = proxy.writer
+        writer.clear()
+        let option: ConnectionOption = closes ? .close : (traits.version == .http10 ? .keepAlive : .implied)
+        ErrorResponse.append(
+            status: status, text: text, connection: option, omitsBody: traits.method == .head, to: writer)
+        record.status = status
+        record.failure = text
+        record.responseHeadBytes = UInt64(writer.count)
+        downstream.write(writer.bytes)
+    }
+}
+
+extension FlowFraming {
+    fileprivate init(_ framing: BodyFraming) {
+        switch framing {
+        case .empty: self = .none
+        case .length(let length): self = .length(length)
+        case .chunked: self = .chunked
+        case .untilClose: self = .untilEnd
+        }
+    }
+}
+
+extension BodyEnd {
+    fileprivate init(_ end: FlowEnd) {
+        switch end {
+        case .complete: self = .complete
+        case .sourceBroke, .stalled: self = .sourceBroke
+        case .sinkBroke: self = .sinkBroke
+        case .badBody: self = .malformed
+        }
+    }
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+// Reading requests: heads in place from the bytes that came, where they are to go, and small bodies, which are held so that a
+// request can be sent again. Loop-confined, inside the connection's didRead.
+
+import PikoCore
+import PikoEngine
+
+extension ProxyConnection {
+    /// A body announced to be at most so long is held while it is passed on.
+    static let heldBodyLimit: UInt64 = 64 * 1024
+    /// What a stream keeps by itself; a longer head needs its limit raised.
+    private static let usualKeptLimit = 64 * 1024
+
+    // MARK: Heads
+
+    /// Bytes of a head, from its first one. Returns how many were taken.
+    func readHead(_ bytes: UnsafeRawBufferPointer) -> Int {
+        if !headBegan { headDidBegin() }
+        switch scanner.next(bytes) {
+        case .needsMore: return waitForHead(bytes)
+        case .malformed: return refuse(proxy.requestHead.parse(bytes) ?? .badLineEnd, bytes)
+        case .head(2) where !skippedEmptyLine:
+            // One empty line in front of a request is forgiven (RFC 9112 2.2).
+            skippedEmptyLine = true
+            scanner.reset()
+            return 2
+        case .head(let count):
+            return beginRequest(bytes, count)
+        }
+    }
+
+    private func headDidBegin() {
+        headBegan = true
+        // A new connection's clock runs since its opening.
+        if requestsServed > 0 { setClock(proxy.settings.readHeaderTimeout) }
+    }
+
+    private func waitForHead(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let limit = proxy.settings.headLimits.bytes
+        if bytes.count > limit { return refuse(.headTooLarge, bytes) }
+        if bytes.count >= Self.usualKeptLimit / 2, !hasLargeKeptLimit, limit >= Self.usualKeptLimit / 2 {
+            hasLargeKeptLimit = true
+            downstream.setKeptLimit(limit + 1)
+        }
+        return 0
+    }
+
+    private func headDidEnd() {
+        scanner.reset()
+        skippedEmptyLine = false
+        headBegan = false
+        guard hasLargeKeptLimit else { return }
+        hasLargeKeptLimit = false
+        downstream.setKeptLimit(Self.usualKeptLimit)
+    }
+
+    /// Answers a head that is refused, and ends the connection: what follows on it cannot be trusted.
+    private func refuse(_ fault: HeadFault, _ bytes: UnsafeRawBufferPointer) -> Int {
+        record = ExchangeRecord()
+        proxy.log.peer(.debug, "request refused") { $0.add("error", String(describing: fault.text)) }
+        proxy.writer.clear()
+        // A head cut short by a fault of its lines has no other name than that.
+        ErrorResponse.append(fault == .incomplete ? .badLineEnd : fault, to: proxy.writer)
+        downstream.write(proxy.writer.bytes)
+        close()
+        return bytes.count
+    }
+
+    /// The deadline passed between requests or within a head.
+    func headIsLate() {
+        guard headBegan else { return close() }
+        traits = RequestTraits()
+        answer(ProxyError.clientTimeout.status, ProxyError.clientTimeout.text, closes: true)
+        close()
+    }
+
+    /// No room for this connection.
+    func refuse(_ error: ProxyError) {
+        downstream.handler = self
+        answer(error.status, error.text, closes: true)
+        close()
+    }
+
+    // MARK: Requests
+
+    private func beginRequest(_ bytes: UnsafeRawBufferPointer, _ count: Int) -> Int {
+        let head = proxy.requestHead
+        if let fault = head.parse(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { return refuse(fault, bytes) }
+        headDidEnd()
+        traits = head.traits
+        let inHand = beginExchange(headCount: count, behind: bytes.count - count)
+        if proxy.settings.role == .server, ReservedPath.contains(head.pathAndQuery) {
+            return serveReserved(head, bytes, count) ?? count + inHand
+        }
+        beginRecord(head)
+        if let error = refusal(head) {
+            handle(.upstreamRefused(error))
+        } else {
+            select(from: bytes, taking: count, inHand)
+        }
+        return downstreamIsGone ? bytes.count : count + inHand
+    }
+
+    /// Returns how many bytes of the body are at hand and will be held.
+    private func beginExchange(headCount: Int, behind: Int) -> Int {
+        state = .exchange
+        var body = RequestBody.whole
+        var inHand = 0
+        bodyToCome = 0
+        if case .length(let length) = traits.framing, length <= Self.heldBodyLimit {
+            inHand = min(Int(length), behind)
+            bodyToCome = length - UInt64(inHand)
+            body = bodyToCome == 0 ? .whole : .held
+        } else if traits.framing != .empty {
+            body = .streamed
+        }
+        exchange = HTTPExchange(traits, body: body, mayKeepClient: !proxy.isDraining)
+        record = ExchangeRecord()
+        record.requestHeadBytes = UInt64(headCount)
+        record.requestBytes = UInt64(inHand)
+        beginLimits()
+        return inHand
+    }
+
+    private func beginLimits() {
+        let settings = proxy.settings
+        if settings.readTimeout > 0 && exchange.isUploading { readDeadline = proxy.loop.now &+ settings.readTimeout }
+        if settings.writeTimeout > 0 { writeDeadline = proxy.loop.now &+ settings.writeTimeout }
+    }
+
+    /// The first selection of a request: its connection may move to another loop with it.
+    private func select(from bytes: UnsafeRawBufferPointer, taking count: Int, _ inHand: Int) {
+        let message = proxy.takeMessage()
+        proxy.requestHead.write(rewrite(), to: message)
+        if inHand > 0 { message.append(UnsafeRawBufferPointer(rebasing: bytes[count..<(count + inHand)])) }
+        self.message = message
+        unread = UnsafeRawBufferPointer(rebasing: bytes[(count + inHand)...])
+        perform(exchange.begin())
+        unread = UnsafeRawBufferPointer(start: nil, count: 0)
+    }
+
+    private func rewrite() -> RequestRewrite {
+        var rewrite = RequestRewrite()
+        switch proxy.settings.role {
+        case .server:
+            rewrite.clientAddress = addressText()
+            rewrite.proto = .http
+            rewrite.addsForwardedHost = true
+            rewrite.marksForward = true
+        case .agent:
+            rewrite.marksForward = traits.claimsForward
+        }
+        return rewrite
+    }
+
+    private func addressText() -> UnsafeRawBufferPointer {
+        if clientAddress == nil {
+            let text = UnsafeMutableRawBufferPointer.allocate(byteCount: 64, alignment: 1)
+            clientAddressCount = downstream.peerAddress?.writeHost(into: text) ?? 0
+            clientAddress = text
+        }
+        return UnsafeRawBufferPointer(start: clientAddress!.baseAddress, count: clientAddressCount)
+    }
+
+    // MARK: Held bodies
+
+    /// More of a held body. Returns how many bytes were taken.
+    func readHeldBody(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let count = Int(min(UInt64(bytes.count), bodyToCome))
+        let part = UnsafeRawBufferPointer(rebasing: bytes[..<count])
+        bodyToCome -= UInt64(count)
+        record.requestBytes += UInt64(count)
+        message?.append(part)
+        if let upstream, exchange.phase != .selecting { upstream.write(part) }
+        if bodyToCome == 0 { handle(.uploadEnded(.complete)) }
+        return count
+    }
+}
+
+// MARK: Where a request goes
+
+extension ProxyConnection {
+    /// Why a request goes nowhere; nil: it has a destination.
+    private func refusal(_ head: RequestHead) -> ProxyError? {
+        if traits.method == .connect { return .unsupportedMethod }
+        guard proxy.settings.role == .server else { return nil }
+        guard let name = head.endpoint else { return .missingEndpoint }
+        nameEndpoint(name, isFromHost: head.endpointIsFromHost)
+        return nil
+    }
+
+    /// Keeps the name of the request before where it is the same, so that no text is made.
+    private func nameEndpoint(_ name: UnsafeRawBufferPointer, isFromHost: Bool) {
+        if endpoint.utf8.count == name.count, endpoint.utf8.elementsEqual(name) { return }
+        endpoint = String(decoding: name, as: UTF8.self)
+        if isFromHost { endpoint = endpoint.lowercased() }
+    }
+
+    /// A path that the node answers by itself. Returns how many bytes were taken; nil: of the body what is held, as usual.
+    private func serveReserved(_ head: RequestHead, _ bytes: UnsafeRawBufferPointer, _ count: Int) -> Int? {
+        var refusal = ProxyError.notFound
+        if let name = ReservedPath.tcpEndpoint(head.pathAndQuery), let tunnels = proxy.tcpTunnels {
+            switch takeOver(head, name, tunnels) {
+            case .taken:
+                handOver(head)
+                return count
+            case .elsewhere(let tunnel):
+                if moves < HTTPExchange.mostAttempts, moveUnread(bytes, to: tunnel) { return bytes.count }
+                refusal = .noUpstreams
+            case .none(let error): refusal = error
+            }
+        }
+        beginRecord(head)
+        handle(.upstreamRefused(refusal))
+        return nil
+    }
+
+    private func takeOver(_ head: RequestHead, _ name: String, _ tunnels: any TCPTunnelHook) -> TCPTunnelAnswer {
+        guard WebSocketUpgrade.isRequested(by: head) else { return .none(.upgradeRequired) }
+        let request = TCPTunnelRequest(endpoint: name, head: head, localOnly: false, selected: selected)
+        selected = nil
+        return tunnels.takeOver(downstream, request)
+    }
+
+    /// The connection is another's from now on.
+    private func handOver(_ head: RequestHead) {
+        beginRecord(head)
+        record.status = 101
+        endRecord(.complete)
+        state = .over
+        deadline = .max
+        proxy.remove(self)
+    }
+
+    /// Moves with the whole request unread: it is read again there.
+    private func moveUnread(_ bytes: UnsafeRawBufferPointer, to tunnel: TunnelID) -> Bool {
+        let arrival = ProxyArrival(selected: tunnel, moves: moves + 1, requestsServed: requestsServed, request: nil)
+        return downstream.queued == 0 && move(with: bytes, arrival)
+    }
+}
+
+/// Paths that a node answers by itself (protocol.md, "Ports of a server node").
+enum ReservedPath {
+    private static let prefix: StaticString = "/_piko"
+    private static let tcp = "/_piko/v1/tcp/"
+
+    /// `/_piko` and every path below it.
+    @inline(__always)
+    static func contains(_ target: UnsafeRawBufferPointer) -> Bool {
+        guard target.count >= 6, target[1] == UInt8(ascii: "_"), begins(target, with: prefix) else { return false }
+        return target.count == 6 || target[6] == UInt8(ascii: "/") || target[6] == UInt8(ascii: "?")
+    }
+
+    /// The endpoint of `/_piko/v1/tcp/{endpoint}`. nil for any other path.
+    static func tcpEndpoint(_ target: UnsafeRawBufferPointer) -> String? {
+        let path = target.prefix { $0 != UInt8(ascii: "?") }
+        guard path.starts(with: tcp.utf8) else { return nil }
+        let segment = path.dropFirst(tcp.utf8.count)
+        guard !segment.isEmpty, !segment.contains(UInt8(ascii: "/")) else { return nil }
+        guard let name = PercentEncoding.decode(segment), name.count <= 256 else { return nil }
+        return String(validating: name, as: UTF8.self)
+    }
+
+    private static func begins(_ target: UnsafeRawBufferPointer, with text: StaticString) -> Bool {
+        for index in 0..<text.utf8CodeUnitCount where target[index] != text.utf8Start[index] { return false }
+        return true
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// Reading responses: heads in place from the bytes that came, the rest left to flows. Loop-confined, inside the upstream's didRead.
+
+import PikoCore
+import PikoEngine
+
+extension ProxyConnection {
+    /// Bytes of the upstream that no flow reads. Returns how many were taken.
+    func readResponse(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard exchange.phase == .waiting else {
+            upstreamIsDirty = true
+            return bytes.count
+        }
+        switch responseScanner.next(bytes) {
+        case .needsMore: return waitForResponse(bytes)
+        case .malformed(let error): return refuseResponse(error.description, bytes)
+        case .head(let count): return beginResponse(bytes, count)
+        }
+    }
+
+    private func waitForResponse(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let limit = proxy.settings.headLimits.bytes
+        if bytes.count > limit { return refuseResponse("head too large", bytes) }
+        if bytes.count >= 32 * 1024 { upstream?.setKeptLimit(limit + 1) }
+        return 0
+    }
+
+    private func refuseResponse(_ reason: String, _ bytes: UnsafeRawBufferPointer) -> Int {
+        proxy.log.peer(.warn, "malformed response") {
+            if !endpoint.isEmpty { $0.add("endpoint_id", endpoint) }
+            $0.add("error", reason)
+        }
+        handle(.badResponse)
+        return bytes.count
+    }
+
+    private func beginResponse(_ bytes: UnsafeRawBufferPointer, _ count: Int) -> Int {
+        responseScanner.reset()
+        let head = UnsafeRawBufferPointer(rebasing: bytes[..<count])
+        if let fault = proxy.responseHead.parse(head, answering: traits) {
+            return refuseResponse(String(describing: fault.text), bytes)
+        }
+        response = proxy.responseHead.traits
+        responseRest = UnsafeRawBufferPointer(rebasing: bytes[count...])
+        responseTaken = count
+        handle(.responseHead(response))
+        responseRest = UnsafeRawBufferPointer(start: nil, count: 0)
+        return responseTaken
+    }
+
+    // MARK: Ends of the upstream
+
+    func releaseUpstream(reusable: Bool) {
+        guard let connection = upstream else { return }
+        upstream = nil
+        connection.handler = nil
+        proxy.provider.release(connection, reusable: reusable && !upstreamIsDirty)
+    }
+
+    func abortUpstream() {
+        if let tunnel { tried.append(tunnel) }
+        tunnel = nil
+        guard let connection = upstream else { return }
+        upstream = nil
+        connection.handler = nil
+        connection.abort()
+    }
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+// One client's connection through the proxy, request after request, and the upstream of the request at hand. Loop-confined; it is the handler of
+// both connections, which hold it. It turns what they, the flows and the clock say into events of an HTTPExchange and does what that says.
+
+import PikoCore
+import PikoEngine
+
+/// A downstream connection: a client's on a server, a tunnel's stream on an agent.
+final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, DeadlineHolder {
+    enum State: UInt8 {
+        /// Between requests, or before the end of a head.
+        case idle
+        /// A request is read and waits for the queue to leave, to move to another loop with the connection.
+        case parked
+        case exchange
+        /// Ended, moved, or handed over: nothing of it is the proxy's any more.
+        case over
+    }
+
+    let proxy: HTTPProxy
+    /// nil only before the landing on another loop.
+    var downstream: Connection!
+    var state = State.idle
+    /// Index among the proxy's connections.
+    var place = 0
+
+    // Deadlines, milliseconds of the loop's clock.
+    var wheelPlace = WheelPlace()
+    var deadline = UInt64.max
+    /// That of the state at hand, and those of the request as a whole.
+    private var clock = UInt64.max
+    var readDeadline = UInt64.max
+    var writeDeadline = UInt64.max
+
+    // Heads.
+    var scanner = HeadScanner()
+    var skippedEmptyLine = false
+    var headBegan = false
+    var hasLargeKeptLimit = false
+    /// The client half closed; what it sent before is still answered.
+    var clientEnded = false
+    var requestsServed: UInt64 = 0
+    var clientAddress: UnsafeMutableRawBufferPointer?
+    var clientAddressCount = 0
+
+    // The request at hand.
+    var exchange: HTTPExchange
+    var traits = RequestTraits()
+    var endpoint = ""
+    var selected: TunnelID?
+    var moves = 0
+    var tried: [TunnelID] = []
+    /// The head as it goes on, and behind it what is held of the body. nil between requests and once it cannot be needed again.
+    var message: HeadWriter?
+    /// Bytes of a held body that are still to come.
+    var bodyToCome: UInt64 = 0
+    /// What the call that reads the request has not taken, during that call.
+    var unread = UnsafeRawBufferPointer(start: nil, count: 0)
+    var record = ExchangeRecord()
+    var accessEntry: AccessLogEntry?
+
+    // Its upstream.
+    var upstream: Connection?
+    var tunnel: TunnelID?
+    var isSelecting = false
+    var responseScanner = HeadScanner()
+    var response = ResponseTraits()
+    /// Behind the response head, during the call that reads it; and how much of it was passed on there.
+    var responseRest = UnsafeRawBufferPointer(start: nil, count: 0)
+    var responseTaken = 0
+    var responseIsInline = false
+    /// The upstream sent what belongs to no response.
+    var upstreamIsDirty = false
+    var upload: Flow?
+    var download: Flow?
+    var uploadBytesSeen: UInt64 = 0
+
+    init(_ downstream: Connection?, proxy: HTTPProxy) {
+        self.downstream = downstream
+        self.proxy = proxy
+        exchange = HTTPExchange(RequestTraits(), body: .whole, mayKeepClient: false)
+    }
+
+    deinit { clientAddress?.deallocate() }
+
+    /// Begins to read the first head.
+    func start() {
+        downstream.handler = self
+        setClock(proxy.settings.readHeaderTimeout)
+        downstream.startReading()
+    }
+
+    // MARK: Deadlines
+
+    /// Sets the deadline of the state at hand; 0: none.
+    @inline(__always)
+    func setClock(_ milliseconds: UInt64) {
+        clock = milliseconds == 0 ? .max : proxy.loop.now &+ milliseconds
+        settleDeadline()
+    }
+
+    func settleDeadline() {
+        deadline = min(clock, min(readDeadline, writeDeadline))
+        proxy.wheel.schedule(self)
+    }
+
+    func deadlineDidPass() {
+        let now = proxy.loop.now
+        switch state {
+        case .idle: return headIsLate()
+        case .parked: return cut()
+        case .over: deadline = .max
+        case .exchange: break
+        }
+        guard state == .exchange else { return }
+        if (readDeadline <= now && exchange.isUploading) || writeDeadline <= now { return handle(.overdue) }
+        if readDeadline <= now { readDeadline = .max }
+        guard clock <= now else { return settleDeadline() }
+        clock = .max
+        settleDeadline()
+        handle(exchange.phase == .finishing ? .lingerFired(moving: uploadMoved()) : .clockFired(stuck: uploadIsStuck()))
+    }
+
+    private func uploadMoved() -> Bool {
+        let bytes = upload?.bytes ?? bodyToCome
+        defer { uploadBytesSeen = bytes }
+        return bytes != uploadBytesSeen
+    }
+
+    private func uploadIsStuck() -> Bool { !uploadMoved() && (upstream?.queued ?? 0) > 0 }
+
+    // MARK: What connections say
+
+    func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int {
+        if connection === upstream { return readResponse(bytes) }
+        guard connection === downstream else { return bytes.count }
+        switch state {
+        case .idle: return readHead(bytes)
+        case .parked: return 0
+        case .exchange: return bodyToCome > 0 ? readHeldBody(bytes) : 0
+        case .over: return bytes.count
+        }
+    }
+
+    func connectionDidOpen(_ connection: Connection) {
+        if connection === upstream { handle(.upstreamConfirmed) }
+    }
+
+    func connectionDidEnd(_ connection: Connection) {
+        if connection === upstream { return handle(.upstreamClosed) }
+        guard connection === downstream else { return }
+        switch state {
+        case .idle: close()
+        case .parked, .exchange:
+            // Requests sent before the end are answered; a client that waits for one answer only has left.
+            guard !clientEnded else { return }
+            clientEnded = downstream.keptCount > 0
+            if !clientEnded { cut() }
+        case .over: break
+        }
+    }
+
+    func connectionDidDrain(_ connection: Connection) {
+        if connection === downstream, state == .parked, downstream.queued == 0 { leaveForOtherLoop() }
+    }
+
+    func connectionDidClose(_ connection: Connection, error: EngineError?) {
+        if connection === upstream {
+            upstream = nil
+            return handle(.upstreamClosed)
+        }
+        guard connection === downstream else { return }
+        if state == .exchange { handle(.clientGone) }
+        if state == .parked { forgetRequest() }
+        let hasMoved = state == .over && downstreamIsGone
+        state = .over
+        deadline = .max
+        proxy.remove(self)
+        if !hasMoved { proxy.onConnectionEnd?() }
+    }
+
+    /// Moved to another loop, or handed over: its end is not the end of the client's connection.
+    var downstreamIsGone = false
+
+    // MARK: Ends
+
+    /// Ends it between requests, or behind what was written.
+    func close() {
+        state = .over
+        deadline = .max
+        downstream.close()
+    }
+
+    /// Ends it now.
+    func cut() {
+        if state == .exchange { return handle(.clientGone) }
+        if state == .parked { forgetRequest() }
+        state = .over
+        deadline = .max
+        downstream?.abort()
+    }
+
+    /// Ends it if nothing was asked; a request at hand is finished.
+    func drain() {
+        if state == .idle && !headBegan { close() }
+    }
+}
