@@ -37,7 +37,9 @@ class Arena:
                 self.session = self.server.tunnel(20)
             try:
                 return ask(self.session.open(), method="POST", body=b"fine").body == b"fine"
-            except (Ended, ConnectionError):
+            except TimeoutError:
+                raise
+            except (Ended, OSError):
                 return self.session.wait_over(5)  # a tunnel that was on its way out
         eventually(attempt, 30, "the agent serving again")
 

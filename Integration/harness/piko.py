@@ -50,7 +50,7 @@ class Node(PikoProcess):
 
     def ask(self, path):
         """The response of the admin port."""
-        return fetch(self.admin, "", path)
+        return fetch(self.admin, "admin", path)
 
     def listeners(self, endpoint):
         """How many tunnels the node has for the endpoint."""
