@@ -10,14 +10,16 @@ PIKO := .build/release/piko
 UBSAN := -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined
 # The XCTest half of a test run has no tests here, and leaks by itself.
 TEST := $(SWIFT) test --disable-xctest
+PYTEST := .venv/bin/python -m pytest -q Integration
 
 section = @printf '\n==== %s\n' "$(1)"
 
-.PHONY: help run build test test-swift test-asan test-tsan test-engine fuzz bench clean
+.PHONY: help run build test test-swift test-asan test-tsan test-engine test-integration test-long fuzz bench clean
 
 help:
 	@echo "make run     install what is missing, build, show a request through a tunnel"
 	@echo "make test    install what the tests need and run all of them"
+	@echo "make test-long   the tests that take minutes each"
 	@echo "make bench   measure against nginx and HAProxy; ROWS=\"small idle\" measures these rows only"
 	@echo "make build   the release binary, $(PIKO)"
 	@echo "make clean   remove what was built"
@@ -33,7 +35,7 @@ run:
 
 test:
 	@scripts/install-deps build test
-	@$(MAKE) --no-print-directory build test-swift test-asan test-tsan test-engine fuzz
+	@$(MAKE) --no-print-directory build test-swift test-asan test-tsan test-engine test-integration fuzz
 
 test-swift:
 	$(call section,unit tests)
@@ -52,6 +54,21 @@ test-engine:
 	Tests/EngineC/run asan
 	$(call section,the engine's C tests under ThreadSanitizer)
 	Tests/EngineC/run tsan
+
+# What measures CPU, memory or latency runs by itself, behind the rest.
+test-integration:
+	$(call section,whole processes with one loop)
+	$(PYTEST) --loops 1 -m "not alone" -n 2 --dist loadfile
+	$(PYTEST) --loops 1 -m alone
+	$(call section,whole processes with four loops)
+	$(PYTEST) --loops 4 -m "not alone" -n 2 --dist loadfile
+	$(PYTEST) --loops 4 -m alone
+
+# An hour: what lasts for minutes by its nature, and the soak.
+test-long: build
+	@scripts/install-deps test
+	$(PYTEST) --loops 1 -m long
+	$(PYTEST) --loops 4 -m "long and not alone" -n 2
 
 # Each target runs so many seconds, two at a time.
 fuzz:
