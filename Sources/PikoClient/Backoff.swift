@@ -14,9 +14,10 @@ public struct Backoff: Sendable {
     public init() {}
 
     /// Milliseconds to wait now; the next wait may be twice as long.
-    public mutating func next(using generator: inout some RandomNumberGenerator) -> UInt64 {
+    /// - Parameter fraction: random, 0 to 1: how much of the present ceiling to wait.
+    public mutating func next(_ fraction: Double) -> UInt64 {
         defer { limit = min(limit * 2, Self.ceiling) }
-        return UInt64.random(in: 0...limit, using: &generator)
+        return UInt64(Double(limit) * fraction)
     }
 
     /// After a success: the next wait is short again.

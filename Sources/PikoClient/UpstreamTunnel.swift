@@ -63,7 +63,6 @@ public final class UpstreamTunnel: TunnelSessionHandler {
     private var wasConnected = false
     private var isStopping = false
     private var startedAt: UInt64 = 0
-    private var random = SystemRandomNumberGenerator()
 
     public init(_ settings: UpstreamTunnelSettings, on loop: EventLoop, handler: any UpstreamTunnelHandler) {
         self.settings = settings
@@ -149,7 +148,7 @@ public final class UpstreamTunnel: TunnelSessionHandler {
     private func retry(_ reason: String) {
         guard !isStopping else { return end() }
         failures += 1
-        var wait = backoff.next(using: &random)
+        var wait = backoff.next(.random(in: 0...1))
         if !wasConnected {
             let deadline = startedAt &+ settings.firstTimeout
             wait = min(wait, deadline > loop.now ? deadline - loop.now : 0)

@@ -1,210 +1,189 @@
 // SPDX-License-Identifier: MIT
-// One TCP connection through the node: a forward's WebSocket on the proxy port, joined to a stream of a tunnel. Lives on the tunnel's loop:
-// the client's connection moves there before its upgrade is answered. Moves no byte itself: the relay's flows do.
+// One TCP connection through the node: a forward's WebSocket on the proxy port, joined to a stream of a tunnel. Lives on the tunnel's loop.
+// The upgrade is answered once the agent has acknowledged the stream. Moves no byte itself: the relay's flows do.
 
 import PikoClient
 import PikoCore
 import PikoEngine
 
-/// From an upgrade request on `/_piko/v1/tcp/{endpoint}` to a relay. Held by its connections.
+/// From a checked upgrade request on `/_piko/v1/tcp/{endpoint}` to a relay. Held by its connections.
 final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
+    /// What the answer needs of the request.
+    struct Client: Sendable {
+        let endpoint: String
+        let key: String
+        let offersHalfClose: Bool
+        var tried: [TunnelID] = []
+    }
+
     private enum State {
-        /// The head is wanted: none was read, or the upstream chosen before was gone.
-        case reading
+        case selecting
         /// A stream was opened, the agent has not acknowledged it yet.
         case opening
-        /// It has: the next read of the head is answered.
-        case ready
         case over
     }
 
-    static let prefix = "/_piko/v1/tcp/"
     private static let attempts = 3
-    /// Milliseconds from the head to the acknowledged stream.
+    /// Milliseconds from the request to the acknowledged stream.
     private static let patience: UInt64 = 10_000
 
     private let server: ServerLoop
     private let downstream: Connection
+    private var client: Client
     private var upstream: Connection?
-    private var state = State.reading
-    private var selected: TunnelID?
-    private var tried: [TunnelID] = []
     private var current: TunnelID?
-    private var head = RequestHead(limits: HeadLimits(bytes: 64 * 1024, fields: 128))
+    private var state = State.selecting
     private var timer: Timer?
 
-    private init(_ downstream: Connection, on server: ServerLoop, selected: TunnelID?) {
+    private init(_ downstream: Connection, _ client: Client, on server: ServerLoop) {
         self.server = server
         self.downstream = downstream
-        self.selected = selected
+        self.client = client
     }
 
-    /// Takes over a connection whose request head, still unread, asks for this. Call it with nothing of the head taken.
-    static func begin(_ downstream: Connection, on server: ServerLoop) { start(downstream, on: server, selected: nil) }
+    /// Takes over a client whose tunnel lives on this loop. Its head was taken; frames that follow are kept.
+    static func takeOver(_ downstream: Connection, _ client: Client, selected: TunnelID?, on server: ServerLoop) -> TCPTunnelAnswer {
+        let tunnel = TCPTunnel(downstream, client, on: server)
+        switch tunnel.acquire(selected) {
+        case .none(let error): return .none(error)
+        case .elsewhere(let id): return .elsewhere(id)
+        case .pending: tunnel.state = .opening
+        case .opened(let opened): tunnel.begin(with: opened)
+        }
+        tunnel.hold()
+        return .taken
+    }
 
-    private static func start(_ downstream: Connection, on server: ServerLoop, selected: TunnelID?) {
-        let tunnel = TCPTunnel(downstream, on: server, selected: selected)
-        downstream.handler = tunnel
-        server.residents.enter(tunnel) { tunnel.abort() }
-        tunnel.timer = Timer(on: server.loop) { [unowned tunnel] in tunnel.fail(.timeout) }
-        tunnel.timer?.arm(patience)
+    private func hold() {
+        guard state != .over else { return }
+        downstream.handler = self
         downstream.startReading()
-        downstream.resume()
+        server.residents.enter(self) { [self] in abort() }
+        timer = Timer(on: server.loop) { [unowned self] in refuse(.timeout) }
+        timer?.arm(Self.patience)
     }
 
-    // MARK: The client's head
-
-    func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int {
-        guard connection === downstream else { return 0 }
-        switch state {
-        case .opening: return 0
-        case .over: return bytes.count
-        case .ready: return join(bytes)
-        case .reading: return read(bytes)
-        }
-    }
-
-    private func read(_ bytes: UnsafeRawBufferPointer) -> Int {
-        var scanner = HeadScanner()
-        guard case .head(let count) = scanner.next(bytes) else { return 0 }
-        guard head.parse(UnsafeRawBufferPointer(rebasing: bytes[..<count])) == nil, let endpoint = Self.endpoint(of: head) else {
-            refuse(.notFound)
-            return bytes.count
-        }
-        guard WebSocketUpgrade.isRequested(by: head) else {
-            refuse(.upgradeRequired)
-            return bytes.count
-        }
-        return select(endpoint, bytes)
-    }
-
-    /// The endpoint named by the path; nil for any other path.
-    static func endpoint(of head: RequestHead) -> String? {
-        let path = head.pathAndQuery.prefix { $0 != UInt8(ascii: "?") }
-        guard path.starts(with: prefix.utf8) else { return nil }
-        let segment = path.dropFirst(prefix.utf8.count)
-        guard !segment.isEmpty, !segment.contains(UInt8(ascii: "/")) else { return nil }
-        return PercentEncoding.decode(segment).map { String(decoding: $0, as: UTF8.self) }
-    }
-
-    private func select(_ endpoint: String, _ bytes: UnsafeRawBufferPointer) -> Int {
-        guard tried.count < Self.attempts else {
-            refuse(.unreachable)
-            return bytes.count
-        }
-        var request = UpstreamRequest(endpoint: endpoint, handler: self)
-        (request.selected, request.tried, selected) = (selected, tried, nil)
-        switch server.upstreams.acquire(request, for: self) {
-        case .opened(let opened): upstreamDidOpen(opened)
-        case .pending: state = .opening
-        case .none(let error):
-            refuse(error)
-            return bytes.count
-        case .elsewhere(let id):
-            move(to: id, bytes)
-            return bytes.count
-        }
-        return 0
+    private func acquire(_ selected: TunnelID?) -> UpstreamAnswer {
+        var request = UpstreamRequest(endpoint: client.endpoint, handler: self)
+        request.selected = selected
+        request.tried = client.tried
+        return server.upstreams.acquire(request, for: self)
     }
 
     // MARK: The upstream
 
-    func upstreamDidOpen(_ opened: OpenedUpstream) {
+    func upstreamDidOpen(_ opened: OpenedUpstream) { begin(with: opened) }
+
+    func upstreamDidFail(_ error: ProxyError) { refuse(error) }
+
+    private func begin(with opened: OpenedUpstream) {
         upstream = opened.connection
         current = opened.tunnel
         state = .opening
         if opened.isConfirmed { connectionDidOpen(opened.connection) }
     }
 
-    func upstreamDidFail(_ error: ProxyError) { refuse(error) }
-
+    /// The agent has the stream: answers the client and joins both sides.
     func connectionDidOpen(_ connection: Connection) {
-        guard state == .opening else { return }
-        state = .ready
-        downstream.resume()
-    }
-
-    /// Answers the upgrade and joins both sides; the head is taken, what follows are frames.
-    private func join(_ bytes: UnsafeRawBufferPointer) -> Int {
-        guard let upstream else { return bytes.count }
-        let halfClose = head.fields.value(named: "x-piko-half-close") != nil
+        guard state == .opening, let upstream else { return }
         do throws(EngineError) {
-            guard WebSocketUpgrade.accept(head, on: downstream, halfClose: halfClose, node: server.node.id) else {
-                throw .closed
-            }
-            let socket = try downstream.upgradeToWebSocket(client: false, halfClose: halfClose)
+            let answer = WebSocketUpgrade.answer(to: client.key, halfClose: client.offersHalfClose, node: server.node.id)
+            guard downstream.write(answer) else { throw .closed }
+            let socket = try downstream.upgradeToWebSocket(client: false, halfClose: client.offersHalfClose)
             finish()
             server.join(socket, upstream)
-            return head.byteCount
         } catch {
             abort()
-            return bytes.count
         }
     }
 
-    private func move(to id: TunnelID, _ bytes: UnsafeRawBufferPointer) {
+    /// The stream was refused or its tunnel lost before anything was sent: another tunnel may have it.
+    private func selectAgain() {
+        upstream = nil
+        if let current { client.tried.append(current) }
+        guard client.tried.count < Self.attempts else { return refuse(.unreachable) }
+        state = .selecting
+        switch acquire(nil) {
+        case .none(let error): refuse(client.tried.isEmpty || error != .noUpstreams ? error : .unreachable)
+        case .elsewhere(let id): move(to: id)
+        case .pending: state = .opening
+        case .opened(let opened): begin(with: opened)
+        }
+    }
+
+    private func move(to id: TunnelID) {
         finish()
+        let client = self.client
         do throws(EngineError) {
-            let moving = try downstream.detach(extra: bytes)
-            server.node.loops.members[id.loop].post { (server: ServerLoop) in TCPTunnel.land(moving, on: server, selected: id) }
+            let moving = try downstream.detach(extra: UnsafeRawBufferPointer(start: nil, count: 0))
+            server.node.loops.members[id.loop].post { (server: ServerLoop) in
+                TCPTunnel.land(moving, client, selected: id, on: server)
+            }
         } catch {
             downstream.abort()
         }
     }
 
-    private static func land(_ moving: MovingConnection, on server: ServerLoop, selected: TunnelID) {
+    private static func land(_ moving: MovingConnection, _ client: Client, selected: TunnelID, on server: ServerLoop) {
         guard let connection = try? moving.land(on: server.loop, handler: Nobody()) else { return }
-        start(connection, on: server, selected: selected)
+        switch takeOver(connection, client, selected: selected, on: server) {
+        case .taken: break
+        case .elsewhere: connection.end(answering: .unreachable)
+        case .none(let error): connection.end(answering: error)
+        }
     }
 
     // MARK: Ends
 
-    /// The client is answered with an error; it may still read it while what it sends is dropped.
+    /// The client is answered with an error and closed.
     private func refuse(_ error: ProxyError) {
-        state = .over
+        finish()
         upstream?.abort()
         upstream = nil
-        downstream.write(answering: error.status, text: error.text)
-        downstream.shut()
-        timer?.arm(1000)
-    }
-
-    private func fail(_ error: ProxyError) {
-        if state == .over { downstream.abort() } else { refuse(error) }
+        downstream.end(answering: error)
     }
 
     func abort() {
+        state = .over
         upstream?.abort()
         downstream.abort()
     }
 
+    /// Frames that come before the answer wait.
+    func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int { 0 }
+
     func connectionDidEnd(_ connection: Connection) {
-        guard connection === downstream else { return }
-        if state == .over { downstream.close() } else { abort() }
+        if connection === downstream { abort() }
     }
 
     func connectionDidClose(_ connection: Connection, error: EngineError?) {
         if connection === downstream {
             upstream?.abort()
-            return finish()
+            upstream = nil
+            finish()
+        } else if connection === upstream, state == .opening {
+            selectAgain()
         }
-        guard connection === upstream, state == .opening || state == .ready else { return }
-        upstream = nil
-        if let current { tried.append(current) }
-        state = .reading
-        downstream.resume()
     }
 
     private func finish() {
         state = .over
         timer = nil
-        upstream = nil
         server.residents.leave(self)
     }
 }
 
-/// Holds the place of a handler for a moment.
+/// Holds the place of a handler.
 private final class Nobody: ConnectionHandler {
-    func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int { 0 }
+    func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int { bytes.count }
     func connectionDidClose(_ connection: Connection, error: EngineError?) {}
+}
+
+extension Connection {
+    /// Answers with an error and ends; nothing more is heard of it.
+    fileprivate func end(answering error: ProxyError) {
+        handler = Nobody()
+        write(answering: error.status, text: error.text)
+        close()
+    }
 }

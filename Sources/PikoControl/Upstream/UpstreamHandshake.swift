@@ -120,7 +120,8 @@ final class UpstreamHandshake: ConnectionHandler {
         self.place = nil
         let isOurs = head.fields.value(named: "user-agent").map { $0.starts(with: "piko".utf8) } ?? false
         let peer = connection.peerAddress
-        guard WebSocketUpgrade.accept(head, on: connection, halfClose: false, node: server.node.id) else {
+        let answer = WebSocketUpgrade.answer(to: WebSocketUpgrade.key(of: head), halfClose: false, node: server.node.id)
+        guard connection.write(answer) else {
             server.node.registry.leave(place)
             connection.abort()
             return finish()

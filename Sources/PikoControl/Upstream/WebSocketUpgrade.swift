@@ -15,24 +15,25 @@ enum WebSocketUpgrade {
         return head.fields.value(of: .secWebSocketKey).map { $0.count == 24 } ?? false
     }
 
-    /// Writes the 101. False when the connection is gone.
+    /// The key of a checked request.
+    static func key(of head: RequestHead) -> String {
+        head.fields.value(of: .secWebSocketKey).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    /// The whole 101.
     /// - Parameters:
     ///   - halfClose: we agree that an empty binary message ends one direction.
     ///   - node: this node's name, for agents of ours.
-    static func accept(_ head: RequestHead, on connection: Connection, halfClose: Bool, node: String) -> Bool {
-        guard let key = head.fields.value(of: .secWebSocketKey), let accept = WebSocketHandshake.accept(for: key) else {
-            return false
-        }
-        return connection.write(
-            """
-            HTTP/1.1 101 Switching Protocols\r
-            Upgrade: websocket\r
-            Connection: Upgrade\r
-            Sec-WebSocket-Accept: \(accept)\r
-            x-piko-node: \(node)\r
-            \(halfClose ? "x-piko-half-close: 1\r\n" : "")\r
+    static func answer(to key: String, halfClose: Bool, node: String) -> String {
+        """
+        HTTP/1.1 101 Switching Protocols\r
+        Upgrade: websocket\r
+        Connection: Upgrade\r
+        Sec-WebSocket-Accept: \(WebSocketHandshake.accept(for: key) ?? "")\r
+        x-piko-node: \(node)\r
+        \(halfClose ? "x-piko-half-close: 1\r\n" : "")\r
 
-            """)
+        """
     }
 
     private static func names(_ value: UnsafeRawBufferPointer, _ word: String) -> Bool {
