@@ -131,6 +131,7 @@ import Testing
                 }
                 far.onClose = { _ in done.fire() }
                 ends.onGoAway = { session in
+                    guard seen.errors.isEmpty else { return }  // the end of the session says it again
                     do { _ = try session.open(handler: Script()) } catch { seen.errors.append(error as? EngineError) }
                 }
                 near.onRead = { seen.text += text($1); return $1.count }
