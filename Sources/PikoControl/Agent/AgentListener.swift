@@ -40,7 +40,8 @@ final class AgentListener: UpstreamTunnelHandler {
         tunnel?.start()
     }
 
-    var streamCount: Int { tunnel?.streamCount ?? 0 }
+    /// Streams that have not closed yet, by the session's count and by the service's.
+    var streamCount: Int { max(tunnel?.streamCount ?? 0, service.count) }
 
     func drain() {
         tunnel?.goAway()

@@ -8,6 +8,8 @@ import PikoEngine
 /// Everything of an agent that lives on one loop.
 final class AgentLoop {
     let loop: EventLoop
+    /// Of the loop within the process.
+    let index: Int
     let configuration: AgentConfiguration
     let log: Log
     /// Streams under way.
@@ -15,9 +17,12 @@ final class AgentLoop {
     private let turnstile: Turnstile
     private var listeners: [AgentListener] = []
     private var openTunnels = 0
+    /// By endpoint.
+    private(set) var metrics: [String: ProxyMetrics] = [:]
 
-    init(loop: EventLoop, configuration: AgentConfiguration, log: Log, turnstile: Turnstile) {
+    init(loop: EventLoop, index: Int, configuration: AgentConfiguration, log: Log, turnstile: Turnstile) {
         self.loop = loop
+        self.index = index
         self.configuration = configuration
         self.log = log
         self.turnstile = turnstile
@@ -30,6 +35,13 @@ final class AgentLoop {
         listeners.append(listener)
         openTunnels += 1
         listener.start()
+    }
+
+    /// The counters of an endpoint's listeners on this loop.
+    func metrics(for endpoint: String) -> ProxyMetrics {
+        let counters = metrics[endpoint] ?? ProxyMetrics()
+        metrics[endpoint] = counters
+        return counters
     }
 
     /// Takes no new streams; those open go on.
@@ -47,7 +59,7 @@ final class AgentLoop {
     }
 
     /// Nothing is left on the loop but the state itself.
-    var isEnded: Bool { openTunnels == 0 && residents.count == 0 }
+    var isEnded: Bool { openTunnels == 0 && busyCount == 0 }
 
     func tunnelDidEnd() {
         openTunnels -= 1

@@ -56,7 +56,8 @@ public final class AgentProcess {
         let count = loops.count
         for (index, member) in loops.members.enumerated() {
             member.loop.sync {
-                let state = AgentLoop(loop: member.loop, configuration: configuration, log: log, turnstile: turnstile)
+                let state = AgentLoop(
+                    loop: member.loop, index: index, configuration: configuration, log: log, turnstile: turnstile)
                 member.value = state
                 for (place, listener) in configuration.listeners.enumerated() where place % count == index {
                     state.start(listener)

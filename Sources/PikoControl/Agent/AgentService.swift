@@ -10,6 +10,8 @@ protocol AgentService: AnyObject {
     func serve(_ stream: Connection)
     /// Ends what is idle; what runs goes on.
     func drain()
-    /// Ends everything now.
+    /// Ends everything now, what is idle too.
     func end()
+    /// Streams that have not closed yet.
+    var count: Int { get }
 }

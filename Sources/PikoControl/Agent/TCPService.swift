@@ -29,6 +29,8 @@ final class TCPService: AgentService {
 
     func drain() {}
     func end() {}
+    /// They are the loop's residents.
+    var count: Int { 0 }
 
     fileprivate func didFail(_ served: ServedStream, _ error: EngineError) {
         owner.residents.leave(served)

@@ -19,12 +19,34 @@ final class ServerLoop {
     private(set) var isDraining = false
     private var listeners: [Listener] = []
 
+    private(set) lazy var proxy = makeProxy()
+
     init(node: ServerNode, index: Int) {
         self.node = node
         self.index = index
         loop = node.loops.members[index].loop
         upstreamLog = node.log.named("upstream")
         residents.onEmpty = { [turnstile = node.turnstile] in turnstile.wake() }
+    }
+
+    private func makeProxy() -> HTTPProxy {
+        let log = node.log.named("proxy")
+        let proxy = HTTPProxy(
+            HTTPProxySettings(node.configuration.proxy), loop: loop, index: index, provider: upstreams, log: log,
+            metrics: metrics, accessLog: AccessLog(log: log, configuration: node.configuration.proxy.accessLog))
+        proxy.tcpTunnels = self
+        proxy.onConnectionEnd = { [unowned self] in clientDidEnd() }
+        proxy.moveAway = { [unowned self] in move($0, $1, to: $2) }
+        return proxy
+    }
+
+    private func move(_ moving: MovingConnection, _ arrival: ProxyArrival, to index: Int) -> Bool {
+        node.loops.members[index].post { (server: ServerLoop) in server.proxy.land(moving, arrival) }
+    }
+
+    private func clientDidEnd() {
+        node.leave()
+        if isDraining && busyCount == 0 { node.turnstile.wake() }
     }
 
     /// Takes agents at this address.
@@ -35,7 +57,18 @@ final class ServerLoop {
 
     /// Takes clients at this address.
     func listenForClients(at address: SocketAddress) throws(EngineError) {
-        listeners.append(try Listener.listen(at: address, on: loop) { $0.abort() })
+        listeners.append(try Listener.listen(at: address, on: loop) { [unowned self] in acceptClient($0) })
+    }
+
+    private func acceptClient(_ connection: Connection) {
+        if node.enter() { proxy.serve(connection) } else { refuse(connection) }
+    }
+
+    /// There is no room: a bare answer that costs nothing more.
+    private func refuse(_ connection: Connection) {
+        node.refused.add(1, ordering: .relaxed)
+        connection.write(answering: 503, text: "too many connections")
+        connection.close()
     }
 
     /// Joins a forward's WebSocket to a stream of a tunnel; both live on this loop.
@@ -63,23 +96,48 @@ final class ServerLoop {
         isDraining = true
         for listener in listeners { listener.close() }
         listeners = []
+        proxy.drain()
     }
 
     /// What clients have under way.
-    var busyCount: Int { residents.count }
+    var busyCount: Int { residents.count + proxy.connectionCount }
 
     /// Ends the tunnels, agents of ours politely, and cuts what is left.
     func end() {
         residents.abortAll()
+        proxy.abortAll()
         for tunnel in Array(tunnels.values) { tunnel.end() }
     }
 
     /// Cuts what did not end by itself.
     func cut() {
         residents.abortAll()
+        proxy.abortAll()
         for tunnel in Array(tunnels.values) { tunnel.abort() }
     }
 
     /// Nothing is left on the loop but the state itself.
-    var isEnded: Bool { tunnels.isEmpty && residents.count == 0 }
+    var isEnded: Bool { tunnels.isEmpty && busyCount == 0 }
+}
+
+extension ServerLoop: TCPTunnelHook {
+    func takeOver(_ connection: Connection, _ request: TCPTunnelRequest) -> TCPTunnelAnswer {
+        let client = TCPTunnel.Client(
+            endpoint: request.endpoint, key: WebSocketUpgrade.key(of: request.head),
+            offersHalfClose: request.head.fields.value(named: "x-piko-half-close") != nil)
+        return TCPTunnel.takeOver(connection, client, selected: request.selected, on: self)
+    }
+}
+
+extension HTTPProxySettings {
+    fileprivate init(_ configuration: ProxyConfiguration) {
+        self.init(role: .server)
+        let http = configuration.http
+        headLimits = HeadLimits(bytes: http.maxHeaderBytes)
+        timeout = configuration.timeout.wholeMilliseconds
+        readHeaderTimeout = http.readHeaderTimeout.wholeMilliseconds
+        idleTimeout = http.idleTimeout.wholeMilliseconds
+        readTimeout = http.readTimeout.wholeMilliseconds
+        writeTimeout = http.writeTimeout.wholeMilliseconds
+    }
 }

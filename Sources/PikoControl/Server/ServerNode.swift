@@ -17,6 +17,8 @@ final class ServerNode: Sendable {
     let connections = Atomic<Int>(0)
     /// Streams opened for requests and connections so far.
     let upstreamRequests = Atomic<UInt64>(0)
+    /// Client connections refused at the limit so far.
+    let refused = Atomic<UInt64>(0)
     /// Serving, and not about to leave.
     let isReady = Atomic<Bool>(false)
 
