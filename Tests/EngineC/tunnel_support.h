@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // What the tests of the tunnel's carriers share: a loop that the test turns by hand, streams in memory, peers that count and check what
 // they get. Everything runs on the test's one thread.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1   // memmem
+#endif
 #ifndef TUNNEL_SUPPORT_H
 #define TUNNEL_SUPPORT_H
 
