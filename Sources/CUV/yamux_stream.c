@@ -190,7 +190,7 @@ yamux_stream *yamux_stream_new(cuv_yamux *session, uint32_t id, const cuv_owner 
     stream->session = session;
     stream->id = id;
     stream->send_window = CW_YAMUX_INITIAL_WINDOW;
-    yamux_window_init(&stream->window, cuv_now_ns());
+    yamux_window_init(&stream->window, cuv_loop_now_ms(session->loop) * 1000000);
     if (yamux_table_add(&session->table, stream)) {
         cuv_object_give(session->loop, stream, sizeof *stream);
         return NULL;
