@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How streams begin, ours and the peer's, and the limits on both. On the loop's thread.
+// At a limit ours fail with a reason or wait their turn, the peer's are refused with RST.
 #include "yamux_parts.h"
 
 static int may_open(cuv_yamux *session) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Two sessions with each other, over pipes in memory and over TCP and WebSocket: contents, order, back-pressure, ends, a long way.
+// Both ends live on one loop, turned by the test.
 #include "tunnel_support.h"
 
 #include "yamux_types.h"

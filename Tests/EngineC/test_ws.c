@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The WebSocket carrier against bytes: what RFC 6455 asks for, in every split, and what hostile peers send.
+// The carrier is a tap (tunnel_support.h); no sockets.
 #include "tunnel_support.h"
 
 #include "cw_ws_frame.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The table of streams and the receive window by themselves: no loop, no clock.
+// The table of streams and the receive window by themselves: no loop, no clock, no sockets.
+// The window meets simulated ways and readers.
 #include "tunnel_support.h"
 
 #include "yamux_types.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The loop by hand, streams in memory, and patterns; see tunnel_support.h.
+// On the test's one thread. Nothing here checks what a carrier does.
 #include "tunnel_support.h"
 
 #include <arpa/inet.h>
