@@ -3,7 +3,14 @@
 // Main thread.
 
 import ArgumentParser
+import PikoControl
 import PikoCore
+
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
 
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,6 +35,31 @@ struct BenchHTTP: ParsableCommand {
         let loaded = try Loaded.read(arguments, into: BenchConfiguration(), flags: keys, fileKeys: keys, help: help)
         _ = try loaded.arguments()
         try loaded.configuration.check()
-        throw CommandExit.failure("bench http: not supported yet")
+        try Self.measure(loaded.configuration)
+    }
+
+    private static func measure(_ configuration: BenchConfiguration) throws {
+        let log = Log(sink: LogSink(configuration: configuration.log), subsystem: "bench")
+        let report = try measured(configuration, log)
+        print(report.text)
+        guard report.latency.total == report.requests else {
+            let missing = UInt64(report.requests) - report.latency.total
+            throw CommandExit.failure("bench http: \(missing) of \(report.requests) requests without an answer: \(report.trouble ?? "ended early")")
+        }
+    }
+
+    private static func measured(_ configuration: BenchConfiguration, _ log: Log) throws -> BenchReport {
+        do throws(BenchFailure) {
+            return try BenchProcess(configuration: configuration, log: log).run(progress: show)
+        } catch {
+            throw CommandExit.failure("bench http: \(error.reason)")
+        }
+    }
+
+    /// On a terminal the line is written over the last one.
+    private static func show(_ line: String) {
+        let isTerminal = isatty(2) == 1
+        var text = isTerminal ? "\r\u{1B}[K\(line)" : "\(line)\n"
+        text.withUTF8 { _ = write(2, $0.baseAddress, $0.count) }
     }
 }

@@ -41,7 +41,9 @@ struct StatusCluster: ParsableCommand {
 
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
-        func run() throws { throw CommandExit.failure("server status cluster: not supported yet") }
+        func run() throws {
+            try NotYet.run(arguments, name: "server status cluster", usage: "server status cluster nodes [--status STATUS]", about: "Prints the nodes of the cluster.")
+        }
     }
 
     struct Node: ParsableCommand {
@@ -49,7 +51,9 @@ struct StatusCluster: ParsableCommand {
 
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
-        func run() throws { throw CommandExit.failure("server status cluster: not supported yet") }
+        func run() throws {
+            try NotYet.run(arguments, name: "server status cluster", usage: "server status cluster node ID", about: "Prints what is known of a node.")
+        }
     }
 }
 
@@ -64,7 +68,9 @@ struct StatusGossip: ParsableCommand {
 
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
-        func run() throws { throw CommandExit.failure("server status gossip: not supported yet") }
+        func run() throws {
+            try NotYet.run(arguments, name: "server status gossip", usage: "server status gossip nodes", about: "Prints the nodes that gossip knows.")
+        }
     }
 
     struct Node: ParsableCommand {
@@ -72,6 +78,8 @@ struct StatusGossip: ParsableCommand {
 
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
-        func run() throws { throw CommandExit.failure("server status gossip: not supported yet") }
+        func run() throws {
+            try NotYet.run(arguments, name: "server status gossip", usage: "server status gossip node ID", about: "Prints what gossip knows of a node.")
+        }
     }
 }

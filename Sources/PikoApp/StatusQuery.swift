@@ -3,6 +3,7 @@
 // Main thread; waits for the answer.
 
 import FoundationEssentials
+import PikoControl
 import PikoCore
 import Yams
 
@@ -22,9 +23,14 @@ enum StatusQuery {
         if given.wantsVersion { throw CommandExit.text(CommandExit.version) }
         try reader.apply(given, to: &configuration)
         if let extra = given.rest.first { throw CommandExit.failure("unexpected argument: \(extra)") }
+        guard configuration.url.scheme == .http else { throw CommandExit.failure("--server.url: https is not supported yet") }
         if !configuration.forward.isEmpty { throw CommandExit.failure("--forward: not supported yet") }
-        let answer = try AdminRequest.get(configuration.url, path(configuration))
-        throw CommandExit.text(try yaml(answer))
+        do {
+            let answer = try AdminQuery.get(configuration.url, path: path(configuration))
+            throw CommandExit.text(try yaml(answer))
+        } catch let error as AdminQueryFailure {
+            throw CommandExit.failure("\(configuration.url): \(error.reason)")
+        }
     }
 
     /// JSON is YAML; printed anew in the block style.

@@ -18,10 +18,7 @@ struct TestCluster: ParsableCommand {
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
     func run() throws {
-        if arguments.contains("--help") || arguments.contains("-h") {
-            throw CommandExit.text("Starts a cluster on this machine. Not supported yet.\n\nUsage: piko test cluster --nodes N")
-        }
-        if arguments.contains("--version") { throw CommandExit.text(CommandExit.version) }
-        throw CommandExit.failure("test cluster: not supported yet")
+        try NotYet.run(
+            arguments, name: "test cluster", usage: "test cluster --nodes N", about: "Starts a cluster on this machine.")
     }
 }

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+# A user's mistake on the command line: one line on standard error that names what is wrong and what was expected,
+# exit 1, nothing started.
+
+import socket
+
+import pytest
+
+SERVER = [
+    ("--proxy.timeout 10x", '--proxy.timeout: expected a duration such as 10s or 1m30s, got "10x"'),
+    ("--proxy.timeout 10", '--proxy.timeout: expected a duration such as 10s or 1m30s, got "10"'),
+    ("--proxy.timeout -1s", '--proxy.timeout: expected a duration such as 10s or 1m30s, got "-1s"'),
+    ("--grace-period 0s", '--grace-period: expected a duration above 0, such as 10s or 1m30s, got "0s"'),
+    ("--proxy.bind-addr 8000", '--proxy.bind-addr: expected host:port or :port, got "8000"'),
+    ("--upstream.bind-addr :99999", '--upstream.bind-addr: expected host:port or :port, got ":99999"'),
+    ("--log.level loud", '--log.level: expected debug, info, warn or error, got "loud"'),
+    ("--engine.loops -1", '--engine.loops: expected a whole number from 0 to 1024, got "-1"'),
+    ("--proxy.http.max-header-bytes=1e6", '--proxy.http.max-header-bytes: expected a whole number from 1024 to 16777216, got "1e6"'),
+    ("--proxy.access-log.disable=yes", '--proxy.access-log.disable: expected true or false, got "yes"'),
+    ("--proxy.timeout", "--proxy.timeout: expected a value"),
+    ("--proxy.bindaddr :1", "--proxy.bindaddr: unknown flag, did you mean --proxy.bind-addr?"),
+    ("--cluster.jion a", "--cluster.jion: unknown flag, did you mean --cluster.join?"),
+    ("--frobnicate", "--frobnicate: unknown flag"),
+    ("-v", "-v: unknown flag"),
+    ("--access-log.disable", "--access-log.disable: unknown flag"),
+    ("extra", "unexpected argument: extra"),
+    ("-- --help", "unexpected argument: --help"),
+]
+
+
+@pytest.mark.parametrize("words, error", SERVER, ids=[words for words, _ in SERVER])
+def test_server(run, words, error):
+    assert run("server", *words.split()).error == error
+
+
+REFUSED = [
+    "--cluster.join a,b", "--proxy.tls.cert c", "--upstream.tls.key k", "--admin.tls.client-cas c", "--proxy.tls.client.insecure-skip-verify",
+    "--proxy.auth.hmac-secret-key s", "--upstream.auth.rsa-public-key s", "--admin.auth.jwks.endpoint http://h", "--proxy.auth.audience a",
+    "--upstream.rebalance.threshold 0.2", "--cluster.gossip.bind-addr :1", "--cluster.gossip.interval 1s", "--proxy.advertise-addr h:1",
+    "--cluster.abort-if-join-fails=false", "--cluster.join-timeout 2m",
+]
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_does_not_work_yet_is_refused(run, words):
+    assert run("server", *words.split()).error == f"{words.split('=')[0].split()[0]}: not supported yet"
+
+
+@pytest.mark.parametrize("words, error", [
+    ("agent http e 1 --connect.proxy-url http://h:1", "--connect.proxy-url: not supported yet"),
+    ("agent http e 1 --connect.tls.root-cas f", "--connect.tls.root-cas: not supported yet"),
+    ("agent tcp e 1 --server.enabled", "--server.enabled: not supported yet"),
+    ("agent http e https://h", "ADDR: https is not supported yet"),
+    ("agent http e 1 --connect.url https://h", "connect.url: https is not supported yet"),
+    ("forward 1 e --connect.url wss://h", "connect.url: https is not supported yet"),
+    ("forward 1 e --connect.tls.insecure-skip-verify", "--connect.tls.insecure-skip-verify: not supported yet"),
+    ("test cluster --nodes 3", "test cluster: not supported yet"),
+    ("server status cluster nodes", "server status cluster: not supported yet"),
+    ("server status gossip node a", "server status gossip: not supported yet"),
+])
+def test_other_commands_refuse_too(run, words, error):
+    assert run(*words.split()).error == error
+
+
+@pytest.mark.parametrize("words, error", [
+    ("frob", "frob: unknown command, expected agent, bench, forward, server, test"),
+    ("agent frob", "agent frob: unknown command, expected http, start, tcp"),
+    ("server status frob", "server status frob: unknown command, expected cluster, gossip, upstream"),
+    ("agent http", "missing argument: ENDPOINT"),
+    ("agent http e", "missing argument: ADDR"),
+    ("agent tcp e 1 2", "unexpected argument: 2"),
+    ("agent http a/b 1", 'ENDPOINT: expected an endpoint id of letters, digits and - . _ ~ : @, got "a/b"'),
+    ("agent http e nonsense", 'ADDR: expected a port, host:port or URL, got "nonsense"'),
+    ("agent http e 70000", 'ADDR: expected a port, host:port or URL, got "70000"'),
+    ("agent tcp e http://h:1", 'ADDR: expected a port or host:port, got "http://h:1"'),
+    ("agent tcp e 1 --http-client.max-idle-conns 5", "--http-client.max-idle-conns: unknown flag"),
+    ("agent http e 1 --access-log.request-headers.allow-list a --access-log.request-headers.block-list b",
+     "--access-log.request_headers: expected allow_list or block_list, not both"),
+    ("agent start", "listeners: expected at least one, in the file of --config.path"),
+    ("agent http e 1 --connect.url ftp://h", '--connect.url: expected a URL such as http://localhost:8000, got "ftp://h"'),
+    ("forward", "missing argument: ADDR"),
+    ("forward tcp 1", "missing argument: ENDPOINT"),
+    ("forward x e", 'ADDR: expected a port or host:port, got "x"'),
+    ("forward start", "ports: expected at least one, in the file of --config.path"),
+    ("bench http --requests 0", '--requests: expected a whole number from 1 to 1000000000, got "0"'),
+    ("server --config.path none.yaml", 'config.path: expected a file that can be read, got "none.yaml"'),
+])
+def test_other_commands(run, words, error):
+    assert run(*words.split()).error == error
+
+
+def test_a_secret_is_not_shown(run):
+    error = run("agent", "http", "e", "1", "--connect.token", "s3cret with a blank").error
+    assert error == "--connect.token: expected visible ASCII characters without blanks"
+
+
+def test_an_error_is_one_line_whatever_was_given(run):
+    error = run("server", "--proxy.timeout", "1\n2\x1b[31m" + "x" * 1000).error
+    assert error.isprintable() and len(error) < 200
+    assert run("frob\nnicate").error.isprintable()
+
+
+def test_a_port_in_use_is_named(run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run("forward", f"127.0.0.1:{port}", "e")
+        assert ended.code == 1 and f"127.0.0.1:{port}" in ended.err

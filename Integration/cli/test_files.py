@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+# Configuration files: what they may say, what a mistake in one looks like, variables, and that flags win.
+# What a file sets is seen by what the program then does.
+
+import pytest
+
+from harness.ports import free_port
+from harness.process import PikoProcess
+
+
+def server(run, file, text, *flags, env=None):
+    return run("server", "--config.path", file(text), *flags, env=env)
+
+
+@pytest.mark.parametrize("text, error", [
+    ("proxy:\n  bind_adr: x\n", "piko.yaml:2: proxy.bind_adr: unknown key, did you mean proxy.bind_addr?"),
+    ("prox: {}\n", "piko.yaml:1: prox: unknown key, did you mean proxy?"),
+    ("log:\n  level: info\nproxy:\n  timeout: 10\n", 'piko.yaml:4: proxy.timeout: expected a duration such as 10s or 1m30s, got "10"'),
+    ("proxy:\n  timeout: [1s]\n", "piko.yaml:2: proxy.timeout: expected a single value"),
+    ("proxy: 3\n", "piko.yaml:1: proxy: expected a mapping of keys"),
+    ("- a\n", "piko.yaml:1: the file: expected a mapping of keys"),
+    ("just text\n", "piko.yaml:1: the file: expected a mapping of keys"),
+    ("log:\n  subsystems: proxy\n", "piko.yaml:2: log.subsystems: expected a list"),
+    ("proxy:\n  timeout: 1s\n  timeout: 2s\n", "timeout: given twice"),
+    ("proxy:\n  http: {max_header_bytes: many}\n", 'piko.yaml:2: proxy.http.max_header_bytes: expected a whole number from 1024 to 16777216, got "many"'),
+    ("proxy:\n  access_log: {disable: maybe}\n", 'piko.yaml:2: proxy.access_log.disable: expected true or false, got "maybe"'),
+    ("cluster:\n  join: [a]\n", "piko.yaml:2: cluster.join: not supported yet"),
+    ("proxy:\n  tls:\n    cert: c\n", "piko.yaml:3: proxy.tls.cert: not supported yet"),
+    ("upstream:\n  tenants:\n    - id: a\n", "upstream.tenants: not supported yet"),
+    ("upstream:\n  auth: {hmac_secret_key: s}\n", "piko.yaml:2: upstream.auth.hmac_secret_key: not supported yet"),
+    ("config:\n  path: other\n", "piko.yaml:1: config: unknown key"),
+    ("proxy: [\n", "piko.yaml:2: not YAML: "),
+    ("proxy:\n\tbind_addr: x\n", "piko.yaml:2: not YAML: "),
+    (b"\xff\xfe\x00", "piko.yaml: expected UTF-8 text"),
+    ("a: &x [*x]\n", "piko.yaml"),
+    ("proxy:\n  access_log:\n    request_headers: {allow_list: [a], block_list: [b]}\n",
+     "proxy.access_log.request_headers: expected allow_list or block_list, not both"),
+])
+def test_a_mistake_names_the_file_the_line_and_the_key(run, file, text, error):
+    assert error in server(run, file, text).error
+
+
+@pytest.mark.parametrize("text, error", [
+    ("listeners:\n  - addr: 1\n", "listeners[0].endpoint_id: expected an endpoint id"),
+    ("listeners:\n  - {endpoint_id: a, addr: 1}\n  - {endpoint_id: b, addr: x}\n", 'listeners[1].addr: expected a port, host:port or URL, got "x"'),
+    ("listeners:\n  - {endpoint_id: a, addr: 1, protocol: udp}\n", 'piko.yaml:2: listeners[0].protocol: expected http or tcp, got "udp"'),
+    ("listeners:\n  - {endpoint_id: a, addr: 1, frob: 1}\n", "piko.yaml:2: listeners[0].frob: unknown key"),
+    ("listeners: {}\n", "listeners: expected a list"),
+    ("listeners: [a]\n", "listeners[0]: expected a mapping of keys"),
+    ("listeners: []\n", "listeners: expected at least one, in the file of --config.path"),
+    ("listeners:\n  - {endpoint_id: a, addr: 1, tls: {root_cas: f}}\n", "piko.yaml:2: listeners[0].tls.root_cas: not supported yet"),
+])
+def test_a_listeners_mistake_names_the_listener(run, file, text, error):
+    assert error in run("agent", "start", "--config.path", file(text)).error
+
+
+@pytest.mark.parametrize("text, error", [
+    ("ports:\n  - addr: 1\n", "ports[0].endpoint_id: expected an endpoint id"),
+    ("ports:\n  - {addr: x, endpoint_id: a}\n", 'ports[0].addr: expected a port or host:port, got "x"'),
+])
+def test_a_ports_mistake_names_the_port(run, file, text, error):
+    assert error in run("forward", "start", "--config.path", file(text)).error
+
+
+def test_flags_win_over_the_file(run, file):
+    text = "log: {level: info}\nproxy: {timeout: 5s}\n"
+    assert "loud" in server(run, file, text, "--log.level", "loud").error
+    assert server(run, file, "log: {level: loud}\n", "--log.level", "info").error.startswith("piko.yaml:1: log.level")
+
+
+def test_variables_are_put_in_only_where_asked_for(run, file):
+    text = "proxy:\n  timeout: ${PIKO_TEST_TIME:bad}\n"
+    env = {"PIKO_TEST_TIME": "worse"}
+    assert '"${PIKO_TEST_TIME:bad}"' in server(run, file, text).error
+    assert '"worse"' in server(run, file, text, "--config.expand-env", env=env).error
+    assert '"bad"' in server(run, file, text, "--config.expand-env").error
+    assert '""' in server(run, file, "proxy:\n  timeout: \"$PIKO_TEST_NONE\"\n", "--config.expand-env").error
+
+
+def test_a_whole_file_of_a_server_works(piko, tmp_path):
+    ports = [free_port() for _ in range(3)]
+    (tmp_path / "server.yaml").write_text(f"""
+# every section once
+proxy:
+  bind_addr: 127.0.0.1:{ports[0]}
+  advertise_addr:
+  timeout: 1m30s
+  access_log:
+    level: debug
+    disable: false
+    request_headers:
+      allow_list: [Accept, "X-Y"]
+  http:
+    read_timeout: 0
+    read_header_timeout: "10s"
+    max_header_bytes: 65536
+  tls: {{}}
+upstream:
+  bind_addr: "127.0.0.1:{ports[1]}"
+  limits: {{sessions: 100, streams_per_session: 50}}
+  tenants: []
+  rebalance:
+    threshold: 0
+    shed_rate: 0.005
+    min_conns: 50
+admin: {{bind_addr: '127.0.0.1:{ports[2]}'}}
+cluster:
+  node_id_prefix: test-
+  join: []
+  join_timeout: 1m
+  gossip: {{bind_addr: ":8003", interval: 100ms}}
+log:
+  level: debug
+  subsystems:
+    - proxy
+grace_period: 10s
+""")
+    node = piko.start(PikoProcess, "server", ["server", "--config.path", tmp_path / "server.yaml", "--engine.loops", "1"])
+    line = node.wait_line(lambda line: line["msg"] == "server started")
+    assert line["proxy_addr"] == f"127.0.0.1:{ports[0]}" and line["admin_addr"] == f"127.0.0.1:{ports[2]}"
+    assert line["node_id"].startswith("test-") and line["loops"] == 1
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "proxy:\nlog:\n", "{}\n", "grace_period: ~\nlog: null\n"])
+def test_an_empty_file_says_nothing(run, file, text):
+    assert server(run, file, text, "--log.level", "loud").error.startswith("--log.level")
+
+
+def test_anchors_are_understood(run, file):
+    text = "proxy:\n  http: &times {idle_timeout: 7x}\n"
+    assert '"7x"' in server(run, file, text).error

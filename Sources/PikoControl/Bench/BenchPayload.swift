@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// The body that every request of a benchmark has. Made once, read from all loops, never written again.
+
+/// Random bytes.
+final class BenchPayload: Sendable {
+    let count: Int
+    private let storage: [UInt8]
+
+    init(count: Int) {
+        var random = SystemRandomNumberGenerator()
+        self.count = count
+        storage = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
+    }
+
+    /// All of it, for the length of the call.
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result { storage.withUnsafeBytes(body) }
+
+    /// Whether `bytes` are what it has from `offset` on.
+    func matches(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Bool {
+        guard offset + bytes.count <= count else { return false }
+        return storage.withUnsafeBytes { whole in
+            UnsafeRawBufferPointer(rebasing: whole[offset..<offset + bytes.count]).elementsEqual(bytes)
+        }
+    }
+}
