@@ -5,7 +5,8 @@
 
 #include "yamux_parts.h"
 
-enum { NO_TAIL = UINT32_MAX, SLICES = 24 };
+enum { SLICES = 24, FRAMES = 4 };   // of one write
+enum { NO_TAIL = UINT32_MAX };
 
 // A place in the payload spans that are being sent.
 typedef struct cursor {
@@ -156,16 +157,25 @@ static size_t slice(cursor *at, size_t count, cuv_span *out, int *used, int max)
     return sliced;
 }
 
-static size_t send_in_place(yamux_stream *stream, cursor *at, size_t count) {
+// One frame of up to `wanted` bytes, described in `parts`. Returns its payload's length.
+static size_t frame_in_place(yamux_stream *stream, cursor *at, size_t wanted, uint8_t *head, cuv_span *parts, int *used) {
+    if (wanted > YAMUX_FRAME_MAX) wanted = YAMUX_FRAME_MAX;
+    parts[(*used)++] = (cuv_span){head, CW_YAMUX_HEADER_SIZE};
+    size_t length = slice(at, wanted, parts, used, SLICES);
+    cw_yamux_header_write(head, &(cw_yamux_header){CW_YAMUX_DATA, take_flags(stream), stream->id, (uint32_t)length});
+    return length;
+}
+
+static size_t send_in_place(yamux_stream *stream, cursor *at, size_t wanted) {
     cuv_yamux *session = stream->session;
-    uint8_t head[CW_YAMUX_HEADER_SIZE];
+    uint8_t heads[FRAMES][CW_YAMUX_HEADER_SIZE];
     cuv_span parts[SLICES];
     cuv_buf *batch = take_batch(session);
     int used = 0;
+    size_t sent = 0;
     if (batch) parts[used++] = (cuv_span){batch->bytes, batch->end};
-    parts[used++] = (cuv_span){head, sizeof head};
-    size_t sent = slice(at, count, parts, &used, SLICES);
-    cw_yamux_header_write(head, &(cw_yamux_header){CW_YAMUX_DATA, take_flags(stream), stream->id, (uint32_t)sent});
+    for (int i = 0; i < FRAMES && sent < wanted && used + 2 <= SLICES; i++)
+        sent += frame_in_place(stream, at, wanted - sent, heads[i], parts, &used);
     write_out(session, parts, used);
     cuv_buf_give(session->loop, batch);
     return sent;
@@ -176,8 +186,8 @@ size_t yamux_send(yamux_stream *stream, const cuv_span *spans, int spans_count, 
     cursor at = {spans, spans_count, 0};
     size_t sent = 0;
     while (sent < wanted && !session->congested && !session->over) {
-        size_t part = wanted - sent < YAMUX_FRAME_MAX ? wanted - sent : YAMUX_FRAME_MAX;
-        sent += part > YAMUX_COPY_MAX ? send_in_place(stream, &at, part) : send_copied(stream, &at, part);
+        size_t rest = wanted - sent;
+        sent += rest > YAMUX_COPY_MAX ? send_in_place(stream, &at, rest) : send_copied(stream, &at, rest);
     }
     stream->send_window -= (uint32_t)sent;
     if (session->batch) {

@@ -186,13 +186,13 @@ static world *over_ws(cuv_loop *loop, int streams, bool tcp) {
 static void transfers_are_whole(void) {
     over_pipe(1, 10, 3000, 1 << 20, false);
     over_pipe(20, 100, 20000, 1000, true);
-    over_pipe(20, 30000, 2000000, 100000, true);
-    over_pipe(3, SCRATCH, 8000000, 1 << 20, false);
-    over_pipe(300, 5000, 60000, 50000, true);
+    over_pipe(20, 30000, 600000, 100000, true);
+    over_pipe(3, SCRATCH, 3000000, 1 << 20, false);
+    over_pipe(200, 5000, 30000, 50000, true);
     for (int tcp = 0; tcp < 2; tcp++) {
         transfer(over_ws(cuv_loop_new(), 10, tcp), 200, 20000, true);
-        transfer(over_ws(cuv_loop_new(), 10, tcp), 70000, 3000000, true);
-        transfer(over_ws(cuv_loop_new(), 2, tcp), SCRATCH, 20000000, false);
+        transfer(over_ws(cuv_loop_new(), 10, tcp), 70000, 1000000, true);
+        transfer(over_ws(cuv_loop_new(), 2, tcp), SCRATCH, 5000000, false);
     }
 }
 
@@ -208,20 +208,20 @@ static void a_stream_that_stands_still_holds_up_no_other(void) {
     world *w = over_ws(loop, 5, true);
     for (int i = 0; i < 10; i++) {
         w->sides[i].piece = 50000;
-        w->sides[i].total = 4000000;
+        w->sides[i].total = 1500000;
     }
     side *from = &w->sides[0], *to = &w->sides[5];
     to->paused = true;
     open_all(w);
     turn_until(loop, others_over, w, 10);
-    for (int i = 1; i < 5; i++) check_whole(&w->sides[i], 4000000);
+    for (int i = 1; i < 5; i++) check_whole(&w->sides[i], 1500000);
     // The one is held where its window ends, and its sender knows.
     CHECK(to->received == 0 && !from->shut);
     CHECK_EQUAL(cuv_stream_kept(to->stream).count, CW_YAMUX_INITIAL_WINDOW);
     CHECK(cuv_stream_queued(from->stream) >= CUV_QUEUE_HIGH && cuv_stream_queued(from->stream) < CUV_QUEUE_HIGH + 50000);
     cuv_stream_read_start(to->stream);
     turn_until(loop, all_over, w, 10);
-    check_whole(to, 4000000);
+    check_whole(to, 1500000);
     end(w);
 }
 
@@ -233,7 +233,7 @@ static void a_long_way_is_filled(void) {
     cuv_stream *a, *b;
     pipe_new(loop, 25, 64 << 20, &a, &b);
     world *w = begin(loop, a, b, 1);
-    size_t total = 300000000;
+    size_t total = 100000000;
     for (int i = 0; i < 2; i++) {
         w->sides[i].total = i ? total : 1000;
         w->sides[i].piece = SCRATCH;
@@ -253,7 +253,7 @@ static void a_long_way_is_filled(void) {
 // Streams that are aborted, closed and left at random places, for a while; nothing may stay.
 static void streams_end_at_every_stage(void) {
     uint64_t random = 9;
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 20; round++) {
         cuv_loop *loop = cuv_loop_new();
         world *w = over_ws(loop, 40, round & 1);
         for (int i = 0; i < 80; i++) {

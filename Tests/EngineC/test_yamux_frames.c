@@ -36,7 +36,7 @@ static void large_payloads_go_along_in_frames_of_64_kib(void) {
     CHECK_EQUAL(cuv_stream_write(a->stream, (const uint8_t *)"x", 1, true), 0);
     CHECK_EQUAL(cuv_stream_write(a->stream, payload, sizeof payload, false), 0);
     turn(f->loop);
-    CHECK_EQUAL(f->t->writes, 4);
+    CHECK_EQUAL(f->t->writes, 1);
     expect(f, &at, DATA, SYN, 1, 1);
     for (int i = 0; i < 3; i++) expect(f, &at, DATA, 0, 1, 65536);
     expect(f, &at, DATA, 0, 1, sizeof payload - 3 * 65536);
@@ -79,7 +79,6 @@ static void a_full_carrier_lets_control_pass_and_streams_take_turns(void) {
     heard *a = open_one(f), *b = open_one(f);
     f->t->blocked = true;
     CHECK_EQUAL(cuv_stream_write(a->stream, payload, 100000, false), 0);
-    CHECK(cuv_stream_queued(a->stream) > 0);
     turn(f->loop);
     tap_forget(f->t);
     CHECK_EQUAL(cuv_stream_write(a->stream, payload, 150000, false), 0);
