@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Fuzzes the parser and the rewriter of HTTP heads on arbitrary bytes. Holds: what is accepted has only well-formed lines; no part of it is accepted
-// alone; what is sent on is accepted again with the same meaning, and sent on once more it does not change; memory that was
-// reused or given back reads the same. Single-threaded; the heads live as long as the process, as a connection's do.
+// Fuzzes the parser and the rewriter of HTTP heads on arbitrary bytes. Holds: what is accepted has only well-formed lines; no
+// part of it is accepted alone; what is sent on is accepted again with the same meaning, and sent on once more it does not
+// change; memory that was reused or given back reads the same. Single-threaded; the heads live as long as the process, as a
+// connection's do.
 // fuzz-sources: Sources/PikoCore/HTTP/*.swift
 // fuzz-seeds: head_scan.hex http1
 
@@ -43,7 +44,8 @@ private func checkRequest(_ bytes: UnsafeRawBufferPointer) {
     subject.writer.clear()
     head.write(rewrite, to: subject.writer)
     precondition(again.parse(subject.writer.bytes) == nil, "what is sent on is refused")
-    precondition(again.traits.framing == traits.framing && again.traits.isUpgrade == traits.isUpgrade, "what is sent on differs")
+    precondition(
+        again.traits.framing == traits.framing && again.traits.isUpgrade == traits.isUpgrade, "what is sent on differs")
     precondition(again.traits.version == .http11 && again.traits.method == traits.method, "what is sent on differs")
     subject.second.clear()
     again.write(rewrite, to: subject.second)
@@ -57,7 +59,9 @@ private func checkResponse(_ bytes: UnsafeRawBufferPointer, _ asked: RequestTrai
     let traits = head.traits
     checkLines(bytes, head.fields)
     precondition(traits.status >= 100 && traits.status <= 999, "a status out of range")
-    precondition(again.parse(UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 1)]), answering: asked) != nil, "a cut head was accepted")
+    precondition(
+        again.parse(UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count - 1)]), answering: asked) != nil,
+        "a cut head was accepted")
     subject.writer.clear()
     head.write(ResponseRewrite(), to: subject.writer)
     precondition(again.parse(subject.writer.bytes, answering: asked) == nil, "what is sent on is refused")
@@ -69,10 +73,13 @@ private func checkResponse(_ bytes: UnsafeRawBufferPointer, _ asked: RequestTrai
     precondition(head.parse(bytes, answering: asked) == nil && head.traits == traits, "read differently from fresh memory")
 }
 
-/// CR and LF come in pairs only, no NUL anywhere, one empty line at the end; names are tokens, values hold no control byte but tab.
+/// CR and LF come in pairs only, no NUL anywhere, one empty line at the end; names are tokens, values hold no control byte
+/// but tab.
 private func checkLines(_ bytes: UnsafeRawBufferPointer, _ fields: HeadFields) {
     for (index, byte) in bytes.enumerated() {
-        let isPair = byte == 0x0d ? index + 1 < bytes.count && bytes[index + 1] == 0x0a : byte != 0x0a || index > 0 && bytes[index - 1] == 0x0d
+        let isPair =
+            byte == 0x0d
+            ? index + 1 < bytes.count && bytes[index + 1] == 0x0a : byte != 0x0a || index > 0 && bytes[index - 1] == 0x0d
         precondition(isPair && byte != 0, "a line was accepted that is not one")
     }
     for index in 0..<fields.count {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One input through the way a head takes in a node: the scanner finds its end, the parser reads it, the rewriter writes it on. What came out is
-// told as JSON. One thread; the heads are reused for all inputs, as a connection does.
+// One input through the way a head takes in a node: the scanner finds its end, the parser reads it, the rewriter writes it
+// on. What came out is told as JSON. One thread; the heads are reused for all inputs, as a connection does.
 
 import CWire
 import PikoCore
@@ -73,7 +73,9 @@ final class HeadDump {
         json.add("out", writer.bytes)
     }
 
-    private func common(_ fields: HeadFields, _ framing: BodyFraming, _ keepAlive: Bool, _ upgrade: Bool, _ json: inout JSONLine) {
+    private func common(
+        _ fields: HeadFields, _ framing: BodyFraming, _ keepAlive: Bool, _ upgrade: Bool, _ json: inout JSONLine
+    ) {
         switch framing {
         case .empty: json.add("framing", "empty")
         case .length(let length): json.add("framing", "length \(length)")

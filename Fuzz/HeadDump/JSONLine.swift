@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A JSON object on one line, in the few shapes HeadDump prints. Bytes become strings of the code points of the same number (Latin-1), so that the
-// reader gets back exactly the bytes. Not shipped.
+// A JSON object on one line, in the few shapes HeadDump prints. Bytes become strings of the code points of the same number
+// (Latin-1), so that the reader gets back exactly the bytes. Not shipped.
 
 import PikoCore
 

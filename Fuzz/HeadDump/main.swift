@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// HeadDump: what our parsers make of heads, for other parsers to be held against (Integration/differential). Reads records from
-// standard input until its end: one byte for the kind, four bytes length (big endian), the bytes. Prints one JSON line each. Not shipped.
+// HeadDump: what our parsers make of heads, for other parsers to be held against (Integration/differential). Reads records
+// from standard input until its end: one byte for the kind, four bytes length (big endian), the bytes. Prints one JSON line
+// each. Not shipped.
 
 import Glibc
 

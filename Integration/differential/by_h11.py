@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# h11's reading of a head. Where its body ends is not asked but tried: the framing we claim is played behind the head.
+# h11's reading of a head. Where its body ends is not asked but tried:
+# the framing we claim is played behind the head.
 
 import h11
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# httptools' (llhttp's) reading of a head. Where its body ends is not asked but tried: the framing we claim is played behind the head.
+# httptools' (llhttp's) reading of a head. Where its body ends is not asked but tried:
+# the framing we claim is played behind the head.
 
 import httptools
 
@@ -83,8 +84,9 @@ def _play(parser, told, claimed):
     if not body:
         return claimed if told.done == (1 if ends else 0) or told.upgraded is not None else "not empty"
     if told.upgraded is not None and parser.get_method() != b"CONNECT":
-        # httptools (not llhttp) takes an upgrade for the end of the request although a body was announced. RFC 9110 7.8: the body comes first; and
-        # clients do that (`docker exec`). A connection that carried such a request is not used again (ResponseHead).
+        # httptools (not llhttp) takes an upgrade for the end of the request although a body was announced. RFC 9110 7.8: the
+        # body comes first; and clients do that (`docker exec`). A connection that carried such a request is not used again
+        # (ResponseHead).
         return claimed
     if told.done:
         return "empty"

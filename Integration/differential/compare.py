@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Holds one reading against another. What it returns is empty when both mean the same; each line else is a disagreement.
+# Holds one reading against another, and what came in against what goes out.
+# What it returns is empty when both mean the same; each line else is a disagreement.
 
 
 def differences(ours, theirs):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Runs HeadDump, our side of the comparison: inputs in, readings out. One process for one batch; it ends with its input.
+# Runs HeadDump, our side of the comparison: inputs in, readings out.
+# One process for one batch; it ends with its input.
 
 import json
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What a parser made of a head, in one shape for all parsers, so that two readings can be compared. No I/O.
+# What a parser made of a head, in one shape for all parsers, so that two readings can be compared.
+# No I/O.
 
 from dataclasses import dataclass, field, replace  # noqa: F401
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# The differential test: every head that we accept, h11 and httptools accept with the same meaning, and so they do with the head we send on.
+# The differential test: every head that we accept, h11 and httptools accept with the same meaning,
+# and so they do with the head we send on.
 
 import functools
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# The differential test is held to account: a parser of ours that read a head wrongly, in any one way, would be found out.
+# The differential test is held to account: a parser of ours that read a head wrongly,
+# in any one way, would be found out.
 
 import pytest
 
@@ -34,8 +35,9 @@ WRONG = {
 
 # Heads that we refuse: accepting them would be noticed.
 REFUSED = [
-    b"Content-Length: 5\r\nContent-Length: 6", b"Content-Length: +5", b"Content-Length: 5, 6", b"Content-Length: 0x5", b"Transfer-Encoding: chunked, gzip",
-    b"Transfer-Encoding: xchunked", b"X : 1", b"X", b"X\x00: 1", b"X: a\x00b", b": 1", b"X: a\rb", b"Transfer-Encoding: chunked\r\nContent-Length: 5",
+    b"Content-Length: 5\r\nContent-Length: 6", b"Content-Length: +5", b"Content-Length: 5, 6", b"Content-Length: 0x5",
+    b"Transfer-Encoding: chunked, gzip", b"Transfer-Encoding: xchunked", b"Transfer-Encoding: chunked\r\nContent-Length: 5",
+    b"X : 1", b"X", b"X\x00: 1", b"X: a\x00b", b": 1", b"X: a\rb",
 ]
 
 
@@ -58,7 +60,8 @@ def test_accepting_what_we_refuse_is_noticed(line):
 
 @pytest.mark.parametrize("change", [
     {"framing": "empty"}, {"upgrade": True}, {"version": b"1.0"}, {"start": (b"POST", b"/x")}, {"start": (b"GET", b"/")},
-    {"fields": [(b"host", b"a.b"), (b"content-length", b"5")]}, {"fields": [(b"host", b"c.d"), (b"content-length", b"5"), (b"x", b"y")]},
+    {"fields": [(b"host", b"a.b"), (b"content-length", b"5")]},
+    {"fields": [(b"host", b"c.d"), (b"content-length", b"5"), (b"x", b"y")]},
 ])
 def test_a_wrong_head_sent_on_is_noticed(change):
     ours, = dump("Q", [LENGTH])

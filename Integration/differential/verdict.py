@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Runs a batch of heads through ours and the others and says on which they disagree. No list of permitted differences: where another parser is
-# narrower than the RFC, the note at the place says so.
+# Runs a batch of heads through ours and the others and says on which they disagree.
+# No list of permitted differences: where another parser is narrower than the RFC, the note at the place says so.
 
 import collections
 from dataclasses import dataclass, replace

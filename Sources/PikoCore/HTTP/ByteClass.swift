@@ -80,6 +80,33 @@ extension ByteClass {
         return end
     }
 
+    /// The first byte in [at, end) that is neither an ASCII letter nor "-", the bytes of nearly all names. Else `end`.
+    @inline(__always)
+    static func firstNonLetter(_ base: UnsafeRawPointer, from start: Int, to end: Int) -> Int {
+        var at = start
+        while end &- at >= 8 {
+            let marks = ~lettersAndHyphens(in: load(base, at)) & tops
+            if marks != 0 { return at &+ marks.trailingZeroBitCount &>> 3 }
+            at &+= 8
+        }
+        while at < end {
+            let byte = base.load(fromByteOffset: at, as: UInt8.self)
+            if (byte | 0x20) &- 0x61 >= 26 && byte != 0x2d { return at }
+            at &+= 1
+        }
+        return end
+    }
+
+    /// Marks each such byte, exactly: nothing here carries from one byte into the next.
+    @inline(__always)
+    private static func lettersAndHyphens(in word: UInt64) -> UInt64 {
+        let lower = (word | ones &* 0x20) & ~tops
+        let isLetter = (lower &+ ones &* 0x1f) & ~(lower &+ ones &* 0x05)
+        let difference = word ^ (ones &* 0x2d)
+        let isHyphen = ~(((difference & ~tops) &+ ones &* 0x7f) | difference)
+        return ((isLetter & ~word) | isHyphen) & tops
+    }
+
     @inline(__always)
     private static func load(_ base: UnsafeRawPointer, _ at: Int) -> UInt64 {
         UInt64(littleEndian: base.loadUnaligned(fromByteOffset: at, as: UInt64.self))
@@ -98,8 +125,8 @@ extension ByteClass {
         return (difference &- ones) & ~difference & tops
     }
 
-    /// Whether `count` bytes at `bytes` spell `text` (lower case), letters in either case. `count` must be the text's length, and the
-    /// bytes must be free of control bytes wherever the text has "-" (names are checked as tokens first).
+    /// Whether `count` bytes at `bytes` spell `text` (lower case), letters in either case. `count` must be the text's length,
+    /// and the bytes must be free of control bytes wherever the text has "-" (names are checked as tokens first).
     @inline(__always)
     static func spells(_ bytes: UnsafeRawPointer, _ count: Int, _ text: StaticString) -> Bool {
         let wanted = UnsafeRawPointer(text.utf8Start)

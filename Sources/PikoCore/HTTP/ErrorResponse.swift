@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The answers a node gives by itself: JSON error bodies (protocol.md, "Choosing the endpoint"). Appends a whole response to a writer; sends nothing.
+// The answers a node gives by itself: JSON error bodies (protocol.md, "Choosing the endpoint").
+// Appends a whole response to a writer; sends nothing, keeps nothing; any thread.
 
 /// A response of Piko's own, whole: head and body.
 public enum ErrorResponse {

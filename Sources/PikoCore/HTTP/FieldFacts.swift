@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Gathers, field by field while a head is read, what its fields say about framing, connection and routing, and refuses at once what two
-// parsers could read differently. A plain value on the stack; requests and responses ask it different questions afterwards.
+// Gathers, field by field while a head is read, what its fields say about framing, connection and routing, and refuses at
+// once what two parsers could read differently. A plain value on the stack; requests and responses ask it different questions
+// afterwards.
 
 /// What the fields read so far say. Values are checked when they are noted; combinations when the head is complete.
 struct FieldFacts {
@@ -69,7 +70,8 @@ struct FieldFacts {
         !saysClose && (version == .http11 || saysKeepAlive)
     }
 
-    /// Whether a line, which was found to end in CR, has no tab around or in its value. Parsers differ on those, and in these fields it matters.
+    /// Whether a line, which was found to end in CR, has no tab around or in its value. Parsers differ on those, and in these
+    /// fields it matters.
     private static func hasNoTabs(_ field: HeadField, _ base: UnsafeRawPointer) -> Bool {
         var at = Int(field.name) &+ Int(field.nameCount) &+ 1
         while true {
@@ -118,6 +120,10 @@ struct FieldFacts {
     }
 
     private mutating func noteConnection(_ value: UnsafeRawBufferPointer) throws(HeadFault) {
+        if TokenList.element(value, is: "keep-alive") {
+            saysKeepAlive = true
+            return
+        }
         var list = TokenList(value)
         while let element = list.next() {
             if element.isEmpty { continue }

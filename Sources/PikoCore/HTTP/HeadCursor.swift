@@ -41,12 +41,18 @@ struct HeadCursor {
         try skip(ByteClass.lineFeed, or: .badLineEnd)
     }
 
-    /// Steps over a run of token bytes and returns its length.
+    /// Steps over a run of token bytes. `isPlain`: all of them are letters and "-".
     @inline(__always)
-    mutating func skipToken() -> Int {
+    mutating func skipToken() -> (count: Int, isPlain: Bool) {
         let start = at
-        while at < end, ByteClass.isToken(byte(at)) { at &+= 1 }
-        return at &- start
+        var place = ByteClass.firstNonLetter(base, from: start, to: end)
+        if place == end || !ByteClass.isToken(byte(place)) {
+            at = place
+            return (place &- start, true)
+        }
+        while place < end, ByteClass.isToken(byte(place)) { place &+= 1 }
+        at = place
+        return (place &- start, false)
     }
 
     /// "HTTP/1.0" or "HTTP/1.1", exactly. A well-formed version of another number is unsupported.
@@ -81,13 +87,13 @@ struct HeadCursor {
     @inline(__always)
     private mutating func fieldLine() throws(HeadFault) -> HeadField {
         let name = at
-        let nameCount = skipToken()
+        let (nameCount, isPlain) = skipToken()
         guard at < end else { throw .incomplete }
         guard byte(at) == ByteClass.colon, nameCount > 0, nameCount <= 0xffff else { throw nameFault(nameCount) }
         at &+= 1
         while at < end, ByteClass.isOptionalSpace(byte(at)) { at &+= 1 }
         let known = KnownField(name: base + name, count: nameCount)
-        if known == .other && KnownField.isAlias(base + name, nameCount) { throw .badFieldName }
+        if known == .other && !isPlain && KnownField.isAlias(base + name, nameCount) { throw .badFieldName }
         let value = at
         try skipText()
         try skipLineEnd(or: .badFieldValue)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The memory of one head: a copy of its bytes and where its fields are in them. Reused head after head by the connection that owns it;
-// one thread at a time. Nothing here judges: HeadCursor fills it, RequestHead and ResponseHead give it meaning.
+// The memory of one head: a copy of its bytes and where its fields are in them. Reused head after head by the connection that
+// owns it; one thread at a time. Nothing here judges: HeadCursor fills it, RequestHead and ResponseHead give it meaning.
 
 /// Bounds of a head. Over one of them: a fault with status 431.
 public struct HeadLimits: Sendable {
@@ -27,17 +27,19 @@ struct HeadField {
     var valueCount: UInt32
 }
 
-/// The copied bytes of one head and its field table. Every range handed out is valid until the next parse, `release` or deinit.
+/// The copied bytes of one head and its field table. Every range handed out is valid until the next parse, `release` or
+/// deinit. Its properties are read for each field: the run-time exclusivity check would cost as much as the parsing. None is
+/// ever passed inout.
 final class HeadMemory {
-    private(set) var bytes: UnsafeMutableRawPointer
-    private(set) var count = 0
-    private(set) var fields: UnsafeMutablePointer<HeadField>
-    var fieldCount = 0
+    @exclusivity(unchecked) private(set) var bytes: UnsafeMutableRawPointer
+    @exclusivity(unchecked) private(set) var count = 0
+    @exclusivity(unchecked) private(set) var fields: UnsafeMutablePointer<HeadField>
+    @exclusivity(unchecked) var fieldCount = 0
     /// Where the first field line starts and where the empty line starts.
-    var fieldsStart = 0
-    var fieldsEnd = 0
-    private var byteCapacity: Int
-    private(set) var fieldCapacity: Int
+    @exclusivity(unchecked) var fieldsStart = 0
+    @exclusivity(unchecked) var fieldsEnd = 0
+    @exclusivity(unchecked) private var byteCapacity: Int
+    @exclusivity(unchecked) private(set) var fieldCapacity: Int
 
     private static let smallBytes = 2048
     private static let smallFields = 32

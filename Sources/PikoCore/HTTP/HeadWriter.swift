@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
-// A growable run of bytes that outgoing heads are written into. Owned and reused by a connection (or a loop: its bytes are written to the
-// stream before the next head); one thread at a time. It knows nothing of HTTP but how a line looks.
+// A growable run of bytes that outgoing heads are written into. Owned and reused by a connection (or a loop: its bytes are
+// written to the stream before the next head); one thread at a time. It knows nothing of HTTP but how a line looks.
 
 /// Bytes of an outgoing head. Append, hand `bytes` to the stream, `clear`.
+///
+/// Its properties are touched for each piece that is appended: the run-time exclusivity check would cost more than the
+/// copying. None is ever passed inout.
 public final class HeadWriter {
-    private var start: UnsafeMutableRawPointer
-    private var capacity: Int
-    public private(set) var count = 0
+    @exclusivity(unchecked) private var start: UnsafeMutableRawPointer
+    @exclusivity(unchecked) private var capacity: Int
+    @exclusivity(unchecked) public private(set) var count = 0
 
     private static let smallCapacity = 2048
 

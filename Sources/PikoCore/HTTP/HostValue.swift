@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Judges the value of a Host field (RFC 9110 7.2) and finds the endpoint it names (protocol.md, "Choosing the endpoint"). Pure functions over
-// borrowed bytes; narrower than RFC 3986 on purpose: only host names that every parser reads alike.
+// Judges the value of a Host field (RFC 9110 7.2) and finds the endpoint it names (protocol.md, "Choosing the endpoint").
+// Pure functions over borrowed bytes; narrower than RFC 3986 on purpose: only host names that every parser reads alike.
 
 /// A host with an optional port, taken apart in place.
 struct HostValue {

@@ -28,9 +28,9 @@ public enum KnownField: UInt8, Sendable {
 }
 
 extension KnownField {
-    /// Whether a name that is not known would be one of the message's own, or one that a node adds, with "-" for "_". Services behind CGI and its
-    /// descendants cannot tell the two apart, so such a name could smuggle what we never looked at.
-    @inline(__always)
+    /// Whether a name that is not known would be one of the message's own, or one that a node adds, with "-" for "_".
+    /// Services behind CGI and its descendants cannot tell the two apart, so such a name could smuggle what we never looked
+    /// at.
     static func isAlias(_ name: UnsafeRawPointer, _ count: Int) -> Bool {
         if count > 24 { return false }
         for at in 0..<count where name.load(fromByteOffset: at, as: UInt8.self) == UInt8(ascii: "_") {
@@ -109,7 +109,8 @@ extension KnownField {
 
     private static func findSixteen(_ name: UnsafeRawPointer, _ count: Int) -> KnownField {
         let found = named(name, count, "proxy-connection", .proxyConnection, "content-encoding", .contentEncoding)
-        return found != .other ? found : named(name, count, "x-forwarded-host", .xForwardedHost, "x-piko-tenant-id", .xPikoTenantID)
+        return found != .other
+            ? found : named(name, count, "x-forwarded-host", .xForwardedHost, "x-piko-tenant-id", .xPikoTenantID)
     }
 
     private static func findSeventeen(_ name: UnsafeRawPointer, _ count: Int) -> KnownField {

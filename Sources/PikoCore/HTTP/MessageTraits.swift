@@ -26,7 +26,8 @@ public struct RequestTraits: Sendable, Equatable {
     public var version = HTTPVersion.http11
     /// Never `untilClose`.
     public var framing = BodyFraming.empty
-    /// The client wants to go on with this connection: HTTP/1.1 without `close`, or HTTP/1.0 with `keep-alive` and without `close`.
+    /// The client wants to go on with this connection: HTTP/1.1 without `close`, or HTTP/1.0 with `keep-alive` and without
+    /// `close`.
     public var keepAlive = false
     /// HTTP/1.1, an Upgrade field, and Connection names it. The protocols are the values of `KnownField.upgrade`.
     public var isUpgrade = false

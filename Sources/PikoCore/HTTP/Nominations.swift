@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Marks the fields that a Connection header nominates as meant for one hop only (RFC 9110 7.6.1). Runs only for heads that nominate any.
-// A nomination cannot take away what both ends or Piko need: see KnownField.obeysNomination.
+// Marks the fields that a Connection header nominates as meant for one hop only (RFC 9110 7.6.1). Runs only for heads that
+// nominate any. A nomination cannot take away what both ends or Piko need: see KnownField.obeysNomination.
 
 /// The names in Connection, applied to the fields of a head.
 enum Nominations {

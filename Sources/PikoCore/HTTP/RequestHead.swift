@@ -1,26 +1,32 @@
 // SPDX-License-Identifier: MIT
-// A request's head: parsed strictly (RFC 9112, and refused wherever parsers are known to differ) from bytes whose end was found before.
-// Owns a copy of the bytes, so it outlives the buffer it was read from. Loop-confined; reused head after head; no allocation for usual heads.
+// A request's head: parsed strictly (RFC 9112, and refused wherever parsers are known to differ) from bytes whose end was
+// found before. Owns a copy of the bytes, so it outlives the buffer it was read from. Loop-confined; reused head after head;
+// no allocation for usual heads.
 
 /// The head of a request. One per connection (or from a pool per loop): `parse` it, ask, `write` it on, parse the next.
 ///
-/// Every byte range it hands out points into its own memory: valid until the next `parse` or `release`, and only while somebody else than the
-/// asking expression holds the head (a connection's property does).
+/// Every byte range it hands out points into its own memory: valid until the next `parse` or `release`, and only while
+/// somebody else than the asking expression holds the head (a connection's property does).
 public final class RequestHead {
     /// What the head means. A plain value; keep it where the head itself is not needed.
     public private(set) var traits = RequestTraits()
 
     let memory = HeadMemory()
     let limits: HeadLimits
-    var facts = FieldFacts()
-    private(set) var methodCount = 0
-    private var target: Span = (0, 0)
-    private var path: Span = (0, 0)
-    private var authority: Span = (0, 0)
-    private var hostEndpoint: Span = (0, 0)
-    private(set) var form = RequestTarget.Form.origin
+    private(set) var facts = FieldFacts()
+    private var parts = Parts()
 
     private typealias Span = (start: Int, count: Int)
+
+    /// Where the parts of the request line are, and what the route found.
+    private struct Parts {
+        var methodCount = 0
+        var target: Span = (0, 0)
+        var path: Span = (0, 0)
+        var authority: Span = (0, 0)
+        var hostEndpoint: Span = (0, 0)
+        var form = RequestTarget.Form.origin
+    }
 
     public init(limits: HeadLimits = HeadLimits()) {
         self.limits = limits
@@ -54,45 +60,53 @@ public final class RequestHead {
         var cursor = HeadCursor(memory)
         var traits = RequestTraits()
         var facts = FieldFacts()
-        try readLine(&cursor, &traits)
+        var parts = Parts()
+        try readLine(&cursor, &traits, &parts)
         try cursor.fields(into: memory, limit: limits.fields, facts: &facts)
-        try readRoute(facts, traits)
+        try readRoute(facts, traits, &parts)
         try settle(facts, &traits)
         if facts.hasNominations { Nominations.mark(memory) }
         self.facts = facts
+        self.parts = parts
         self.traits = traits
     }
 
     /// method SP request-target SP HTTP-version CRLF, single spaces (RFC 9112 3).
-    private func readLine(_ cursor: inout HeadCursor, _ traits: inout RequestTraits) throws(HeadFault) {
-        methodCount = cursor.skipToken()
-        guard methodCount > 0, methodCount <= 64 else { throw .badMethod }
+    private func readLine(
+        _ cursor: inout HeadCursor, _ traits: inout RequestTraits, _ parts: inout Parts
+    ) throws(HeadFault) {
+        parts.methodCount = cursor.skipToken().count
+        guard parts.methodCount > 0, parts.methodCount <= 64 else { throw .badMethod }
         try cursor.skip(ByteClass.space, or: .badMethod)
-        traits.method = KnownMethod(method)
+        traits.method = KnownMethod(memory.slice(0, parts.methodCount))
         let start = cursor.at
         cursor.at = ByteClass.firstNonTarget(cursor.base, from: start, to: cursor.end)
-        target = (start, cursor.at - start)
-        guard target.count > 0 else { throw .badTarget }
+        parts.target = (start, cursor.at - start)
+        guard parts.target.count > 0 else { throw .badTarget }
         try cursor.skip(ByteClass.space, or: .badTarget)
         traits.version = try cursor.version()
         try cursor.skipLineEnd(or: .badVersion)
     }
 
     /// Host and target: exactly one Host in HTTP/1.1, well formed, and the same as the authority of an absolute target.
-    private func readRoute(_ facts: FieldFacts, _ traits: RequestTraits) throws(HeadFault) {
-        let target = try RequestTarget(memory.slice(target.start, target.count), method: traits.method)
-        form = target.form
-        path = span(target.path)
-        authority = target.authority.map { span($0.whole) } ?? (0, 0)
+    private func readRoute(
+        _ facts: FieldFacts, _ traits: RequestTraits, _ parts: inout Parts
+    ) throws(HeadFault) {
+        let target = try RequestTarget(memory.slice(parts.target.start, parts.target.count), method: traits.method)
+        parts.form = target.form
+        parts.path = span(target.path)
         guard facts.hostCount > 0 else {
             if traits.version == .http11 { throw .missingHost }
-            hostEndpoint = target.authority?.endpoint.map(span) ?? (0, 0)
+            if let authority = target.authority { parts.authority = span(authority.whole) }
+            if let endpoint = target.authority?.endpoint { parts.hostEndpoint = span(endpoint) }
             return
         }
         guard facts.hostCount == 1 else { throw .repeatedHost }
         guard let host = HostValue(memory.value(at: facts.host)) else { throw .badHost }
-        if let authority = target.authority, !authority.isSame(as: host, defaultPort: target.defaultPort) { throw .hostMismatch }
-        hostEndpoint = host.endpoint.map(span) ?? (0, 0)
+        if let authority = target.authority {
+            guard authority.isSame(as: host, defaultPort: target.defaultPort) else { throw .hostMismatch }
+        }
+        if let endpoint = host.endpoint { parts.hostEndpoint = span(endpoint) }
     }
 
     private func settle(_ facts: FieldFacts, _ traits: inout RequestTraits) throws(HeadFault) {
@@ -115,31 +129,31 @@ public final class RequestHead {
 
 extension RequestHead {
     /// The method as it was sent: a token of 1 to 64 bytes. Case matters.
-    public var method: UnsafeRawBufferPointer { memory.slice(0, methodCount) }
+    public var method: UnsafeRawBufferPointer { memory.slice(0, parts.methodCount) }
 
     /// The request target as it was sent, for the log.
-    public var targetAsSent: UnsafeRawBufferPointer { memory.slice(target.start, target.count) }
+    public var targetAsSent: UnsafeRawBufferPointer { memory.slice(parts.target.start, parts.target.count) }
 
     /// Path and query as they are passed on: an absolute target without its scheme and authority. Starts with "/", except "*",
     /// CONNECT's authority, and an absolute target without a path: "?..." or empty (`write` puts "/" or "*" there).
     public var pathAndQuery: UnsafeRawBufferPointer {
-        form == .authority || form == .asterisk ? targetAsSent : memory.slice(path.start, path.count)
+        parts.form == .authority || parts.form == .asterisk ? targetAsSent : memory.slice(parts.path.start, parts.path.count)
     }
 
     /// The Host value; where none was sent (HTTP/1.0), the authority of an absolute target or of CONNECT; else nil.
     public var host: UnsafeRawBufferPointer? {
         if facts.hostCount == 1 { return memory.value(at: facts.host) }
-        return authority.count > 0 ? memory.slice(authority.start, authority.count) : nil
+        return parts.authority.count > 0 ? memory.slice(parts.authority.start, parts.authority.count) : nil
     }
 
-    /// The endpoint the request is for, as it was sent: `x-piko-endpoint` unless empty, else the host's first label; nil: the request
-    /// names none. Compare without regard to case where it came from the host (`endpointIsFromHost`).
+    /// The endpoint the request is for, as it was sent: `x-piko-endpoint` unless empty, else the host's first label; nil: the
+    /// request names none. Compare without regard to case where it came from the host (`endpointIsFromHost`).
     public var endpoint: UnsafeRawBufferPointer? {
         if facts.endpoint >= 0 { return memory.value(at: facts.endpoint) }
-        return hostEndpoint.count > 0 ? memory.slice(hostEndpoint.start, hostEndpoint.count) : nil
+        return parts.hostEndpoint.count > 0 ? memory.slice(parts.hostEndpoint.start, parts.hostEndpoint.count) : nil
     }
 
-    public var endpointIsFromHost: Bool { facts.endpoint < 0 && hostEndpoint.count > 0 }
+    public var endpointIsFromHost: Bool { facts.endpoint < 0 && parts.hostEndpoint.count > 0 }
 
     /// All fields in order.
     public var fields: HeadFields { HeadFields(memory: memory) }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Writes a parsed request head for the next hop (design.md, "What reaches the service"): lines byte for byte and in order, without what was
-// meant for this hop, with what a node adds. Pure but for the writer it appends to; loop-confined like the head; no allocation.
+// Writes a parsed request head for the next hop (design.md, "What reaches the service"): lines byte for byte and in order,
+// without what was meant for this hop, with what a node adds. Pure but for the writer it appends to; loop-confined like the
+// head; no allocation.
 
 /// What Connection says in a head that is written, besides what an upgrade needs.
 public enum ConnectionOption: Sendable {

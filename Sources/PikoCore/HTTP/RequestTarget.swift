@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The forms of a request target (RFC 9112 3.2) and what of it is passed on. Pure functions over borrowed bytes.
-// A gateway speaks to its service in origin form: an absolute target is cut down to it, after its authority has been held against Host.
+// The forms of a request target (RFC 9112 3.2) and what of it is passed on. Pure functions over borrowed bytes. A gateway
+// speaks to its service in origin form: an absolute target is cut down to it, after its authority has been held against Host.
 
 /// A request target, taken apart in place.
 struct RequestTarget {

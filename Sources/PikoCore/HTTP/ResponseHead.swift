@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A response's head, held to the same rules as a request's: a service's head that parsers could read differently is a 502, not a guess.
-// Owns a copy of the bytes. Loop-confined; reused head after head; no allocation for usual heads.
+// A response's head, held to the same rules as a request's: a service's head that parsers could read differently is a 502,
+// not a guess. Owns a copy of the bytes. Loop-confined; reused head after head; no allocation for usual heads.
 
 /// The head of a response. `parse` it with the request it answers, ask, `write` it on, parse the next (after an interim one too).
 ///
-/// Every byte range it hands out points into its own memory: valid until the next `parse` or `release`, and only while somebody else than the
-/// asking expression holds the head (a connection's property does).
+/// Every byte range it hands out points into its own memory: valid until the next `parse` or `release`, and only while
+/// somebody else than the asking expression holds the head (a connection's property does).
 public final class ResponseHead {
     /// What the head means. A plain value; keep it where the head itself is not needed.
     public private(set) var traits = ResponseTraits()
@@ -55,7 +55,8 @@ public final class ResponseHead {
         self.traits = traits
     }
 
-    /// HTTP-version SP status-code [SP reason-phrase] CRLF (RFC 9112 4; the second space is often left out, and all parsers allow that).
+    /// HTTP-version SP status-code [SP reason-phrase] CRLF (RFC 9112 4; the second space is often left out, and all parsers
+    /// allow that).
     private func readLine(_ cursor: inout HeadCursor, _ traits: inout ResponseTraits) throws(HeadFault) {
         traits.version = try cursor.version()
         try cursor.skip(ByteClass.space, or: .badVersion)
@@ -67,7 +68,11 @@ public final class ResponseHead {
             cursor.at += 1
         }
         guard traits.status >= 100 else { throw .badStatus }
-        if cursor.peek == ByteClass.space { cursor.at += 1 } else if cursor.peek != ByteClass.carriageReturn { throw .badStatus }
+        if cursor.peek == ByteClass.space {
+            cursor.at += 1
+        } else if cursor.peek != ByteClass.carriageReturn {
+            throw .badStatus
+        }
         reasonStart = cursor.at
         try cursor.skipText()
         reasonCount = cursor.at - reasonStart
@@ -87,7 +92,8 @@ public final class ResponseHead {
             facts.keepsAlive(traits.version) && traits.framing != .untilClose && !traits.isUpgrade && !bodyInDoubt
     }
 
-    /// RFC 9112 6.3, but for one thing: a body announced where none may be (1xx, 204, 2xx to CONNECT) is refused, since parsers differ on it.
+    /// RFC 9112 6.3, but for one thing: a body announced where none may be (1xx, 204, 2xx to CONNECT) is refused, since
+    /// parsers differ on it.
     private func framing(
         _ announced: BodyFraming?, _ request: RequestTraits, _ traits: ResponseTraits
     ) throws(HeadFault) -> BodyFraming {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Writes a parsed response head for the client: status, reason and lines byte for byte and in order, without what was meant for the hop it came
-// over. Pure but for the writer it appends to; loop-confined like the head; no allocation.
+// Writes a parsed response head for the client: status, reason and lines byte for byte and in order, without what was meant
+// for the hop it came over. Pure but for the writer it appends to; loop-confined like the head; no allocation.
 
 /// What to do to a response head on its way.
 public struct ResponseRewrite: Sendable {
@@ -14,8 +14,8 @@ public struct ResponseRewrite: Sendable {
 extension ResponseHead {
     /// Appends the head for the client to `writer`, its empty line included. Only after a `parse` that returned nil.
     ///
-    /// The version is HTTP/1.1 whatever the service spoke (RFC 9110 2.5). Hop-by-hop fields and what Connection nominates are removed as in a
-    /// request; Upgrade is kept with 101 and 426, with its own `Connection: Upgrade`.
+    /// The version is HTTP/1.1 whatever the service spoke (RFC 9110 2.5). Hop-by-hop fields and what Connection nominates are
+    /// removed as in a request; Upgrade is kept with 101 and 426, with its own `Connection: Upgrade`.
     public func write(_ rewrite: ResponseRewrite, to writer: HeadWriter) {
         precondition(!rewrite.removesChunks || rewrite.connection == .close, "ResponseRewrite: removesChunks needs close")
         writer.reserve(memory.count + 128)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reads comma-separated field values (RFC 9110 5.6.1) element by element, in place. A plain value over borrowed bytes; no quoting: the fields
-// read with it (Connection, TE, Transfer-Encoding) have none.
+// Reads comma-separated field values (RFC 9110 5.6.1) element by element, in place. A plain value over borrowed bytes; no
+// quoting: the fields read with it (Connection, TE, Transfer-Encoding) have none.
 
 /// The elements of a comma-separated value, without the spaces around them; empty ones included.
 struct TokenList {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Character classes against their definition, known names, and heads cut or changed at every byte: refused or read, never a trap.
+// Character classes against their definition, known names, and heads cut or changed at every byte:
+// refused or read, never a trap.
 
 import Testing
 
@@ -18,18 +19,24 @@ import Testing
         }
     }
 
-    @Test("bytes: every byte at every place of a value and of a target is judged alike")
+    @Test("bytes: every byte at every place of a name, a value and a target is judged alike")
     func everyByteEveryPlace() {
         for place in 0..<19 {
             for byte in UInt8.min...UInt8.max {
                 var bytes = [UInt8](repeating: 0x61, count: 19)
                 bytes[place] = byte
-                let (control, target) = bytes.withUnsafeBytes {
-                    (ByteClass.firstControl($0.baseAddress!, from: 0, to: 19), ByteClass.firstNonTarget($0.baseAddress!, from: 0, to: 19))
+                let (control, target, letter) = bytes.withUnsafeBytes { bytes in
+                    let start = bytes.baseAddress!
+                    return (
+                        ByteClass.firstControl(start, from: 0, to: 19), ByteClass.firstNonTarget(start, from: 0, to: 19),
+                        ByteClass.firstNonLetter(start, from: 0, to: 19)
+                    )
                 }
                 let isControl = byte < 0x20 || byte == 0x7f
                 let isOutside = byte <= 0x20 || byte >= 0x7f || byte == UInt8(ascii: "#")
+                let isLetter = byte == 0x2d || 0x41...0x5a ~= byte || 0x61...0x7a ~= byte
                 #expect(control == (isControl ? place : 19) && target == (isOutside ? place : 19), "byte \(byte) at \(place)")
+                #expect(letter == (isLetter ? 19 : place), "byte \(byte) at \(place)")
             }
         }
     }
@@ -37,14 +44,20 @@ import Testing
     @Test("names: each known name is found in both cases, and no near miss of it")
     func knownNames() {
         let names: [(String, KnownField)] = [
-            ("te", .te), ("via", .via), ("host", .host), ("date", .date), ("cookie", .cookie), ("expect", .expect), ("server", .server),
-            ("upgrade", .upgrade), ("trailer", .trailer), ("location", .location), ("forwarded", .forwarded), ("connection", .connection),
-            ("keep-alive", .keepAlive), ("set-cookie", .setCookie), ("content-type", .contentType), ("authorization", .authorization),
+            ("te", .te), ("via", .via), ("host", .host), ("date", .date), ("cookie", .cookie), ("expect", .expect),
+            ("server", .server),
+            ("upgrade", .upgrade), ("trailer", .trailer), ("location", .location), ("forwarded", .forwarded),
+            ("connection", .connection),
+            ("keep-alive", .keepAlive), ("set-cookie", .setCookie), ("content-type", .contentType),
+            ("authorization", .authorization),
             ("cache-control", .cacheControl), ("content-length", .contentLength), ("x-piko-forward", .xPikoForward),
             ("http2-settings", .http2Settings), ("x-piko-endpoint", .xPikoEndpoint), ("x-forwarded-for", .xForwardedFor),
-            ("proxy-connection", .proxyConnection), ("content-encoding", .contentEncoding), ("x-forwarded-host", .xForwardedHost),
-            ("x-piko-tenant-id", .xPikoTenantID), ("transfer-encoding", .transferEncoding), ("x-forwarded-proto", .xForwardedProto),
-            ("sec-websocket-key", .secWebSocketKey), ("proxy-authenticate", .proxyAuthenticate), ("proxy-authorization", .proxyAuthorization),
+            ("proxy-connection", .proxyConnection), ("content-encoding", .contentEncoding),
+            ("x-forwarded-host", .xForwardedHost),
+            ("x-piko-tenant-id", .xPikoTenantID), ("transfer-encoding", .transferEncoding),
+            ("x-forwarded-proto", .xForwardedProto),
+            ("sec-websocket-key", .secWebSocketKey), ("proxy-authenticate", .proxyAuthenticate),
+            ("proxy-authorization", .proxyAuthorization),
             ("x-piko-authorization", .xPikoAuthorization), ("sec-websocket-accept", .secWebSocketAccept),
             ("sec-websocket-version", .secWebSocketVersion), ("sec-websocket-protocol", .secWebSocketProtocol),
             ("sec-websocket-extensions", .secWebSocketExtensions),
@@ -69,7 +82,9 @@ import Testing
 
     @Test("request: cut anywhere it is refused, whole it is read")
     func cutAnywhere() {
-        for count in 0..<Self.sample.count { #expect(parseRequest(Array(Self.sample[..<count])).fault != nil, "\(count) bytes") }
+        for count in 0..<Self.sample.count {
+            #expect(parseRequest(Array(Self.sample[..<count])).fault != nil, "\(count) bytes")
+        }
         #expect(parseRequest(Self.sample).fault == nil)
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the tests of heads share: heads from text, and what is in them as text again.
+// What the tests of heads share: heads from text, and what is in them as text again
+// (a range of a head is read only while the head surely lives).
 
 @testable import PikoCore
 

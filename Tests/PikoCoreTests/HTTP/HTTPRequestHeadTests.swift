@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What an accepted request head means: framing, connection, target, host and endpoint.
+// What an accepted request head means:
+// framing, connection, target, host and endpoint.
 
 import Testing
 
@@ -7,7 +8,9 @@ import Testing
 
 @Suite struct HTTPRequestHeadTests {
     /// Parses a request that must be fine; `lines` follow the Host line.
-    private func request(_ line: String = "POST /p HTTP/1.1", _ lines: String = "", host: String? = "svc.example.com") -> RequestHead {
+    private func request(_ line: String = "POST /p HTTP/1.1", _ lines: String = "", host: String? = "svc.example.com")
+        -> RequestHead
+    {
         let (head, fault) = parseRequest(line + "\r\n" + (host.map { "Host: \($0)\r\n" } ?? "") + lines + "\r\n")
         #expect(fault == nil)
         return head
@@ -30,7 +33,8 @@ import Testing
     func methods() {
         let known: [(String, KnownMethod)] = [
             ("GET", .get), ("HEAD", .head), ("POST", .post), ("PUT", .put), ("DELETE", .delete), ("OPTIONS", .options),
-            ("TRACE", .trace), ("PATCH", .patch), ("get", .other), ("PROPFIND", .other), ("M-SEARCH", .other), ("!#$%&'*+-.^_`|~", .other),
+            ("TRACE", .trace), ("PATCH", .patch), ("get", .other), ("PROPFIND", .other), ("M-SEARCH", .other),
+            ("!#$%&'*+-.^_`|~", .other),
         ]
         for (method, expected) in known { #expect(request("\(method) / HTTP/1.1").traits.method == expected) }
         #expect(request("CONNECT a.b:1 HTTP/1.1", host: "a.b:1").traits.method == .connect)
@@ -40,7 +44,8 @@ import Testing
     func framing() {
         let biggest = UInt64(Int64.max)
         let rows: [(String, BodyFraming)] = [
-            ("", .empty), ("Content-Length: 0\r\n", .empty), ("Content-Length: 12\r\n", .length(12)), ("Content-Length: 007\r\n", .length(7)),
+            ("", .empty), ("Content-Length: 0\r\n", .empty), ("Content-Length: 12\r\n", .length(12)),
+            ("Content-Length: 007\r\n", .length(7)),
             ("Content-Length: \(biggest)\r\n", .length(biggest)), ("Content-Length:  3  \r\n", .length(3)),
             ("Transfer-Encoding: chunked\r\n", .chunked), ("transfer-ENCODING:  CHUNKED \r\n", .chunked),
         ]
@@ -50,10 +55,12 @@ import Testing
     @Test("request: whether the client goes on with the connection")
     func keepAlive() {
         let rows: [(String, String, Bool)] = [
-            ("1.1", "", true), ("1.0", "", false), ("1.1", "Connection: close\r\n", false), ("1.1", "Connection: Close\r\n", false),
+            ("1.1", "", true), ("1.0", "", false), ("1.1", "Connection: close\r\n", false),
+            ("1.1", "Connection: Close\r\n", false),
             ("1.0", "Connection: keep-alive\r\n", true), ("1.0", "Connection: Keep-Alive\r\n", true),
             ("1.0", "Connection: keep-alive, close\r\n", false), ("1.1", "Connection: x,\r\nConnection: , close ,\r\n", false),
-            ("1.1", "Connection: closed\r\n", true), ("1.1", "Proxy-Connection: Close\r\n", false), ("1.0", "Proxy-Connection: keep-alive\r\n", false), ("1.1", "Connection:\r\n", true),
+            ("1.1", "Connection: closed\r\n", true), ("1.1", "Proxy-Connection: Close\r\n", false),
+            ("1.0", "Proxy-Connection: keep-alive\r\n", false), ("1.1", "Connection:\r\n", true),
         ]
         for (version, lines, expected) in rows {
             #expect(request("GET / HTTP/\(version)", lines).traits.keepAlive == expected, "\(lines)")
@@ -79,7 +86,8 @@ import Testing
 
     @Test("request: expectation, trailers and the mark of a forwarded request")
     func otherTraits() {
-        let traits = request("POST / HTTP/1.1", "Expect: 100-Continue\r\nTE: deflate, Trailers\r\nx-piko-forward: true\r\n").traits
+        let traits = request("POST / HTTP/1.1", "Expect: 100-Continue\r\nTE: deflate, Trailers\r\nx-piko-forward: true\r\n")
+            .traits
         #expect(traits.expectsContinue && traits.acceptsTrailers && traits.claimsForward)
         let none = request("POST / HTTP/1.0", "Expect: 100-continue\r\nTE: trailersx\r\nx-piko-forward: 1\r\n").traits
         #expect(!none.expectsContinue && !none.acceptsTrailers && !none.claimsForward)
@@ -88,7 +96,8 @@ import Testing
     @Test("request: the endpoint is the first label of the host")
     func endpointFromHost() {
         let rows: [(String, String?)] = [
-            ("svc.example.com", "svc"), ("SVC.example.com:8000", "SVC"), ("svc.", "svc"), ("my_svc-1.b", "my_svc-1"), ("localhost", nil),
+            ("svc.example.com", "svc"), ("SVC.example.com:8000", "SVC"), ("svc.", "svc"), ("my_svc-1.b", "my_svc-1"),
+            ("localhost", nil),
             ("localhost:8000", nil), ("192.0.2.1", nil), ("192.0.2.1:80", nil), ("[::1]:80", nil), ("[::ffff:192.0.2.1]", nil),
             ("192.0.2.256", "192"), ("192.0.2", "192"), ("1.2.3.4.5", "1"), ("1.2.3.4a", "1"),
         ]
@@ -130,7 +139,9 @@ import Testing
         func parse(_ text: String) -> HeadFault? { Array(text.utf8).withUnsafeBytes { head.parse($0) } }
         let long = String(repeating: "v", count: 100_000)
         let many = (0..<100).map { "X-\($0): \($0)\r\n" }.joined()
-        #expect(parse("POST / HTTP/1.1\r\nHost: a.b\r\nx-piko-endpoint: e\r\nContent-Length: 3\r\nV: \(long)\r\n\(many)\r\n") == nil)
+        #expect(
+            parse("POST / HTTP/1.1\r\nHost: a.b\r\nx-piko-endpoint: e\r\nContent-Length: 3\r\nV: \(long)\r\n\(many)\r\n") == nil
+        )
         #expect(head.fields.count == 104 && head.fields.value(of: .contentLength) != nil)
         #expect(head.first("v") == long && head.lines[103] == ["X-99", "99"])
         head.release()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every request head on which two parsers could disagree is refused, with the reason. One row, one way to disagree.
+// Every request head on which two parsers could disagree is refused, with the reason.
+// One row, one way to disagree.
 
 import Testing
 
@@ -187,8 +188,10 @@ struct RefusedRow: CustomTestStringConvertible, Sendable {
     }
 
     static let hosts = [
-        "", "a b", "a,b", "a/b", "a@b", "a.b:", "a.b:80:80", "a.b:x", "a.b:-1", "a.b:+80", "a.b:65536", "a.b:000080", ":80", ".b",
-        "a..b", "a%2eb", "a\\b", "a?b", "a#b", "\"a\"", "é.b", "a;b", "http://a.b", "[", "[]", "[::1", "::1", "[::1]x", "[::1]:", "[::1]:x",
+        "", "a b", "a,b", "a/b", "a@b", "a.b:", "a.b:80:80", "a.b:x", "a.b:-1", "a.b:+80", "a.b:65536", "a.b:000080", ":80",
+        ".b",
+        "a..b", "a%2eb", "a\\b", "a?b", "a#b", "\"a\"", "é.b", "a;b", "http://a.b", "[", "[]", "[::1", "::1", "[::1]x",
+        "[::1]:", "[::1]:x",
         "[fe80::1%25lo]", "[v1.a]", "[1:2:3:4:5:6:7:8:9:a]", "[::g]", "[::1]]", "a[::1]", "$", "*.b", "!a",
     ]
 
@@ -211,7 +214,8 @@ struct RefusedRow: CustomTestStringConvertible, Sendable {
         #expect(parseRequest("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n").fault == .transferEncodingInHTTP10)
         #expect(parseRequest("CONNECT a.b:1 HTTP/1.1\r\nHost: a.b:1\r\nContent-Length: 1\r\n\r\n").fault == .bodyNotAllowed)
         #expect(
-            parseRequest("CONNECT a.b:1 HTTP/1.1\r\nHost: a.b:1\r\nTransfer-Encoding: chunked\r\n\r\n").fault == .bodyNotAllowed)
+            parseRequest("CONNECT a.b:1 HTTP/1.1\r\nHost: a.b:1\r\nTransfer-Encoding: chunked\r\n\r\n").fault == .bodyNotAllowed
+        )
     }
 
     @Test("request: what is not exactly one head is refused")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Responses: what they mean given their request, what is refused as 502, what reaches the client, and the answers of a node itself.
+// Responses: what they mean given their request, what is refused as 502, what reaches the client,
+// and the answers of a node itself.
 
 import Testing
 
@@ -16,12 +17,17 @@ import Testing
     @Test("response: where the body ends depends on status, request and fields")
     func framing() {
         let rows: [(String, KnownMethod, BodyFraming)] = [
-            ("200 OK\r\n", .get, .untilClose), ("200 OK\r\nContent-Length: 5\r\n", .get, .length(5)), ("200 OK\r\nContent-Length: 0\r\n", .get, .empty),
+            ("200 OK\r\n", .get, .untilClose), ("200 OK\r\nContent-Length: 5\r\n", .get, .length(5)),
+            ("200 OK\r\nContent-Length: 0\r\n", .get, .empty),
             ("200 OK\r\nTransfer-Encoding: chunked\r\n", .get, .chunked), ("200 OK\r\nContent-Length: 5\r\n", .head, .empty),
-            ("200 OK\r\nTransfer-Encoding: chunked\r\n", .head, .empty), ("200 OK\r\n", .head, .empty), ("204 No Content\r\n", .get, .empty),
-            ("204 No Content\r\nContent-Length: 0\r\n", .get, .empty), ("304 Not Modified\r\nContent-Length: 5\r\n", .get, .empty),
-            ("304 Not Modified\r\n", .get, .empty), ("100 Continue\r\n", .post, .empty), ("103 Early Hints\r\nLink: x\r\n", .get, .empty),
-            ("404 No\r\nContent-Length: 3\r\n", .connect, .length(3)), ("200 OK\r\n", .connect, .empty), ("999 x\r\n", .get, .untilClose),
+            ("200 OK\r\nTransfer-Encoding: chunked\r\n", .head, .empty), ("200 OK\r\n", .head, .empty),
+            ("204 No Content\r\n", .get, .empty),
+            ("204 No Content\r\nContent-Length: 0\r\n", .get, .empty),
+            ("304 Not Modified\r\nContent-Length: 5\r\n", .get, .empty),
+            ("304 Not Modified\r\n", .get, .empty), ("100 Continue\r\n", .post, .empty),
+            ("103 Early Hints\r\nLink: x\r\n", .get, .empty),
+            ("404 No\r\nContent-Length: 3\r\n", .connect, .length(3)), ("200 OK\r\n", .connect, .empty),
+            ("999 x\r\n", .get, .untilClose),
         ]
         for (lines, method, expected) in rows {
             let (head, fault) = parseResponse("HTTP/1.1 \(lines)\r\n", answering: asked(method))
@@ -32,7 +38,8 @@ import Testing
     @Test("response: the service's connection goes on only where nothing is in doubt")
     func keepAlive() {
         let rows: [(String, Bool)] = [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n", true), ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n", false),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n", true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n", false),
             ("HTTP/1.1 200 OK\r\n", false), ("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n", false), ("HTTP/1.1 304 x\r\n", true),
             ("HTTP/1.0 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n", true),
             ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n", false),
@@ -48,7 +55,8 @@ import Testing
     func kinds() {
         let interim = parseResponse("HTTP/1.1 103 Early Hints\r\n\r\n").head.traits
         #expect(interim.isInterim && !interim.isUpgrade)
-        let (head, fault) = parseResponse("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", answering: asked(upgrade: true))
+        let (head, fault) = parseResponse(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", answering: asked(upgrade: true))
         #expect(fault == nil && head.traits.isUpgrade && !head.traits.isInterim && !head.traits.keepAlive)
         #expect(parseResponse("HTTP/1.1 200 OK\r\n\r\n", answering: asked(.connect)).head.traits.isUpgrade)
     }
@@ -101,25 +109,31 @@ import Testing
     @Test("response: cut anywhere it is refused")
     func cutAnywhere() {
         let head = "HTTP/1.1 200 Fine words\r\nContent-Length: 12\r\nConnection: x\r\nX: 1\r\n\r\n"
-        for count in 0..<head.utf8.count { #expect(parseResponse(String(decoding: Array(head.utf8)[..<count], as: UTF8.self)).fault != nil) }
+        for count in 0..<head.utf8.count {
+            #expect(parseResponse(String(decoding: Array(head.utf8)[..<count], as: UTF8.self)).fault != nil)
+        }
         #expect(parseResponse(head).fault == nil)
     }
 
     @Test("response rewrite: lines stay byte for byte, those of the hop go")
     func rewrite() {
-        let sent = "HTTP/1.1 299 caf\u{e9}  ole\r\nSet-Cookie: a\r\nset-cookie:  b \r\nX-Gone: 1\r\nConnection: keep-alive, x-gone, set-cookie\r\n"
+        let sent =
+            "HTTP/1.1 299 caf\u{e9}  ole\r\nSet-Cookie: a\r\nset-cookie:  b \r\nX-Gone: 1\r\nConnection: keep-alive, x-gone, set-cookie\r\n"
             + "Keep-Alive: 5\r\nUpgrade: h2\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n"
-        #expect(rewritten(response: sent) == "HTTP/1.1 299 caf\u{e9}  ole\r\nSet-Cookie: a\r\nset-cookie:  b \r\n"
-            + "Transfer-Encoding: chunked\r\nTrailer: T\r\n\r\n")
-        #expect(rewritten(response: sent) { ($0.connection, $0.removesChunks) = (.close, true) }
-            == "HTTP/1.1 299 caf\u{e9}  ole\r\nSet-Cookie: a\r\nset-cookie:  b \r\nConnection: close\r\n\r\n")
+        #expect(
+            rewritten(response: sent) == "HTTP/1.1 299 caf\u{e9}  ole\r\nSet-Cookie: a\r\nset-cookie:  b \r\n"
+                + "Transfer-Encoding: chunked\r\nTrailer: T\r\n\r\n")
+        #expect(
+            rewritten(response: sent) { ($0.connection, $0.removesChunks) = (.close, true) }
+                == "HTTP/1.1 299 caf\u{e9}  ole\r\nSet-Cookie: a\r\nset-cookie:  b \r\nConnection: close\r\n\r\n")
     }
 
     @Test("response rewrite: the version is ours, the status line always has its spaces")
     func statusLine() {
         for line in ["HTTP/1.0 200 ", "HTTP/1.1 200", "HTTP/1.1 200 "] {
-            #expect(rewritten(response: line + "\r\nContent-Length: 0\r\n\r\n") { $0.connection = .keepAlive }
-                == "HTTP/1.1 200 \r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n")
+            #expect(
+                rewritten(response: line + "\r\nContent-Length: 0\r\n\r\n") { $0.connection = .keepAlive }
+                    == "HTTP/1.1 200 \r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n")
         }
     }
 
@@ -127,20 +141,26 @@ import Testing
     func upgrade() {
         let sent = "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n"
         let kept = "Upgrade: websocket\r\nSec-WebSocket-Accept: x\r\nConnection: Upgrade"
-        #expect(rewritten(response: "HTTP/1.1 101 S\r\n" + sent, answering: asked(upgrade: true)) == "HTTP/1.1 101 S\r\n" + kept + "\r\n\r\n")
-        #expect(rewritten(response: "HTTP/1.1 426 U\r\n" + sent) { $0.connection = .close } == "HTTP/1.1 426 U\r\n" + kept + ", close\r\n\r\n")
+        #expect(
+            rewritten(response: "HTTP/1.1 101 S\r\n" + sent, answering: asked(upgrade: true)) == "HTTP/1.1 101 S\r\n" + kept
+                + "\r\n\r\n")
+        #expect(
+            rewritten(response: "HTTP/1.1 426 U\r\n" + sent) { $0.connection = .close } == "HTTP/1.1 426 U\r\n" + kept
+                + ", close\r\n\r\n")
     }
 
     @Test("error answers are JSON, and their length is right")
     func errors() {
         let writer = HeadWriter()
         ErrorResponse.append(status: 502, text: "no available upstreams", connection: .implied, to: writer)
-        #expect(writer.text == "HTTP/1.1 502 Bad Gateway\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
-            + "content-length: 34\r\n\r\n{\"error\":\"no available upstreams\"}")
+        #expect(
+            writer.text == "HTTP/1.1 502 Bad Gateway\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
+                + "content-length: 34\r\n\r\n{\"error\":\"no available upstreams\"}")
         writer.clear()
         ErrorResponse.append(.badHost, to: writer)
-        #expect(writer.text == "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
-            + "content-length: 33\r\nConnection: close\r\n\r\n{\"error\":\"malformed host header\"}")
+        #expect(
+            writer.text == "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
+                + "content-length: 33\r\nConnection: close\r\n\r\n{\"error\":\"malformed host header\"}")
         writer.release()
         ErrorResponse.append(status: 504, text: "t", connection: .implied, omitsBody: true, to: writer)
         #expect(writer.text.hasSuffix("content-length: 13\r\n\r\n"))
