@@ -14,7 +14,7 @@ PYTEST := .venv/bin/python -m pytest -q Integration
 
 section = @printf '\n==== %s\n' "$(1)"
 
-.PHONY: help run build test test-swift test-asan test-tsan test-engine test-integration test-long fuzz bench clean
+.PHONY: help run build test check test-swift test-asan test-tsan test-engine test-integration test-long fuzz bench clean
 
 help:
 	@echo "make run     install what is missing, build, show a request through a tunnel"
@@ -35,7 +35,15 @@ run:
 
 test:
 	@scripts/install-deps build test
-	@$(MAKE) --no-print-directory build test-swift test-asan test-tsan test-engine test-integration fuzz
+	@$(MAKE) --no-print-directory check build test-swift test-asan test-tsan test-engine test-integration fuzz
+
+# Layers and form; first, since it takes a second. Each check proves beforehand that it can fail.
+check:
+	$(call section,layers and form)
+	scripts/check-layers --self-test
+	scripts/check-layers
+	scripts/check-style --self-test
+	scripts/check-style
 
 test-swift:
 	$(call section,unit tests)
@@ -73,6 +81,7 @@ test-long: build
 # Each target runs so many seconds, two at a time.
 fuzz:
 	$(call section,fuzzing of the parsers)
+	Fuzz/run --self-test
 	Fuzz/run $(FUZZ_SECONDS) --jobs 2
 
 bench: build

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Clients that stop reading: what each costs the server and the agent, and that requests beside them do not slow down.
+# Real processes on loopback; runs alone, since it measures memory and time.
 
 import socket
 import threading

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Every bound has a clear refusal and a way back: connections, tunnels, streams of a tunnel, descriptors.
+# Real processes on loopback; limits are lowered so that every bound is reached with little load.
 
 import json
 import threading

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # `make run` as its reader uses it: the lines it prints work when pasted, and Ctrl-C leaves nothing behind.
+# Runs the real script and ends it by its process id; everything stays on loopback.
 
 import json
 import os

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What lasts: event streams, slow uploads, bodies larger than memory should hold. Each long test has a short sibling.
+# What lasts: event streams, slow uploads, bodies larger than memory should hold.
+# Each long test has a short sibling.
 
 import hashlib
 import os

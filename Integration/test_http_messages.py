@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Methods, framings of bodies in both directions, interim responses, trailers, truncation: each through both kinds of agent.
+# Real processes on loopback; the client and the service are the test's own, so that each byte can be chosen.
 
 import os
 

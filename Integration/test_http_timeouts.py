@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # proxy.timeout and the listener's timeout are the time to the response head, and cut nothing that flows.
+# Real processes on loopback, with timeouts short enough to wait for.
 
 import json
 import threading

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # WebSocket and any other upgrade, in every spelling, through both kinds of agent: after 101 the bytes are the peers' own.
+# Real processes on loopback; the client and the service are the test's own.
 
 import os
 

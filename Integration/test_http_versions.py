@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # HTTP/1.0 clients and HTTP/1.0 services.
+# Real processes on loopback; the client and the service are the test's own, so that each byte can be chosen.
 
 import pytest
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # IPv6 wherever an address is accepted: server, agent, service, forward.
+# Real processes on ::1.
 
 import pytest
 

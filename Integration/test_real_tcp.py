@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Real databases through forward, server and TCP agent: psql and pgbench, redis-cli and redis-benchmark.
+# The databases are started by the tests, in a directory of their own, on loopback.
 
 import re
 import shutil

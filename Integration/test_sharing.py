@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Two agents for one endpoint: turns, one that stops, one that dies, requests that reached it too late.
+# Real processes on loopback; the services name themselves, so that an answer says who gave it.
 
 import collections
 import signal

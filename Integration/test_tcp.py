@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Raw bytes through forward, server and TCP agent: half close, resets, failed dials, many and idle connections.
+# Real processes on loopback; the client and the service are the test's own.
 
 import os
 import socket

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What a process uses, from /proc: resident memory, CPU time, descriptors. And waiting for a condition.
+# What a process uses, from /proc: resident memory, CPU time, descriptors.
+# And waiting for a condition.
 
 import os
 import time

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Addresses: between text, the plain value and the system's socket addresses. No I/O, any thread.
+// Addresses: between text, the plain value and the system's socket addresses.
+// No I/O, any thread.
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Queues of pooled buffers: bytes copied in at the end, described as spans, dropped from the start. Loop thread only.
+// Queues of pooled buffers: bytes copied in at the end, described as spans, dropped from the start.
+// Loop thread only.
 #include "buf.h"
 
 #include <string.h>

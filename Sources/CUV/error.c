@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The words for errors: ours here, CWire's from CWire, everything else from libuv. Any thread.
+// The words for errors: ours here, CWire's from CWire, everything else from libuv.
+// Any thread.
 #include <uv.h>
 
 #include "cuv_error.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Lists of hooks, for the loop. Loop thread only.
+// Lists of hooks, for the loop.
+// Loop thread only.
 #ifndef CUV_HOOK_H
 #define CUV_HOOK_H
 

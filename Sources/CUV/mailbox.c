@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The mailbox: two vectors, swapped under the lock, so that posting is an append and draining is one lock for all messages.
+// The one part of a loop that other threads touch.
 #include "mailbox.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How many processors this process may use. Any thread; keeps no state. It starts nothing: how many loops there are is Swift's decision.
+// How many processors this process may use.
+// Any thread; keeps no state. It starts nothing: how many loops there are is Swift's decision.
 #include "CUV.h"
 
 #include <uv.h>

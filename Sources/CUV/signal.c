@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Signals, delivered on a loop by libuv (which serves several loops and several watchers of one signal). Loop thread only.
+// Signals, delivered on a loop by libuv (which serves several loops and several watchers of one signal).
+// Loop thread only.
 #include <uv.h>
 
 #include "cuv_error.h"

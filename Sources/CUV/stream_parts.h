@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What stream.c and stream_offer.c share. Not for carriers. Loop thread only.
+// What stream.c and stream_offer.c share.
+// Not for carriers. Loop thread only.
 #ifndef CUV_STREAM_PARTS_H
 #define CUV_STREAM_PARTS_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// TCP streams: the carrier's table, making one of a socket, dialling. Loop thread only.
+// TCP streams: the carrier's table, making one of a socket, dialling.
+// Loop thread only.
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How long to wait before the next try: exponential with full jitter. A value; the randomness is passed in. Any thread.
+// How long to wait before the next try: exponential with full jitter.
+// A value; the randomness is passed in. Any thread.
 
 /// Waits between 0 and a ceiling that doubles with each try, from 100 ms up to 15 s, so that thousands of agents of a
 /// dead node do not come back at once.

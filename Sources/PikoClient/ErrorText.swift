@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The text of an error body, `{"error": "..."}`. Pure; safe on arbitrary bytes.
+// The text of an error body, `{"error": "..."}`.
+// Pure; safe on arbitrary bytes.
 
 import FoundationEssentials
 

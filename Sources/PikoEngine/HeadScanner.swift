@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Finds the end of an HTTP/1 head, in C. A plain value; the meaning of the head is PikoCore's.
+// Finds the end of an HTTP/1 head, in C.
+// A plain value; the meaning of the head is PikoCore's.
 
 internal import CWire
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Names to addresses by the system's resolver, off the loop's thread; the answer comes on the loop. Keeps no cache.
+// Names to addresses by the system's resolver, off the loop's thread; the answer comes on the loop.
+// Keeps no cache.
 
 internal import CUV
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A signal of the process, delivered on a loop. Ends with `cancel`, on the loop's thread.
+// A signal of the process, delivered on a loop.
+// Ends with `cancel`, on the loop's thread.
 
 internal import CUV
 

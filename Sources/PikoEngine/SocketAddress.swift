@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A numeric address and port, IPv4 or IPv6. A plain value, any thread. It resolves no names (Resolver does).
+// A numeric address and port, IPv4 or IPv6.
+// A plain value, any thread. It resolves no names (Resolver does).
 
 internal import CUV
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A one-shot timer of a loop, cheap to arm again and again. Freed with its owner, which must be on the loop's thread.
+// A one-shot timer of a loop, cheap to arm again and again.
+// Freed with its owner, which must be on the loop's thread.
 
 internal import CUV
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The shared half of the engine's C tests (check.h).
+// Test only; a check that does not hold ends the process.
 #include "check.h"
 
 #include <arpa/inet.h>

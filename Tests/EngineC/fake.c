@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The carrier without a network (fake.h). A close or abort finishes in the loop's hooks.
+// The carrier without a network (fake.h).
+// A close or abort finishes in the loop's hooks.
 #include "fake.h"
 
 static fake *of(cuv_stream *stream) { return (fake *)stream; }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The rules of cuv_stream.h, on a carrier without a network: what is kept and offered again, when an end is told, how a stream ends.
+// No network; the streams are the tests' own (fake.h).
 #include "fake.h"
 
 static cuv_loop *loop;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Dials: refused, timed out, closed and aborted before they open, written to before they open; over both families.
+// The engine runs on its loops' threads; the main thread plays the peers on loopback.
 #include <unistd.h>
 
 #include "check.h"

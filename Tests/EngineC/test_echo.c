@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A flow from a stream to itself is an echo: every byte comes back in order, then the end, over IPv4 and IPv6.
+// The engine runs on its loops' threads; the main thread plays the peers on loopback.
 #include <unistd.h>
 
 #include "check.h"

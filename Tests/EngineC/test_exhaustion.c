@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Without descriptors new connections are closed and counted, the process does not spin, and accepting goes on when there are some again.
+// Lowers this process's limit of descriptors; real sockets on loopback.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <time.h>

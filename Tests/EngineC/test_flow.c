@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Flows on carriers without a network: framings at every split, pipelined bytes, truncation, back-pressure, grants, ends.
+// No network; the streams are the tests' own (fake.h).
 #include "fake.h"
 
 static cuv_loop *loop;

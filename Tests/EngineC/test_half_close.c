@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A half close goes through a relay in either direction, while the other direction goes on; when both have ended all is gone.
+// The engine runs on its loops' threads; the main thread plays the peers on loopback.
 #include <unistd.h>
 
 #include "check.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Posts from many threads at once: each thread's arrive in its order, none is lost, none comes after the loop has ended.
+// It is for ThreadSanitizer too: the posts and the drain share nothing but the mailbox.
 #include "check.h"
 
 enum { THREADS = 4, POSTS = 20000 };

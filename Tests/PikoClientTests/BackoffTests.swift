@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How long agents wait between tries.
+// No clock and no generator: the randomness is passed in.
 
 import Testing
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How a server's answer to an upgrade is read, at every split.
+// No sockets, no clock; runs on the test's thread.
 
 import PikoEngine
 import Testing

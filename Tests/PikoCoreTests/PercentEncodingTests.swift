@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Path segments there and back.
+// No sockets, no clock; runs on the test's thread.
 
 import PikoCore
 import Testing

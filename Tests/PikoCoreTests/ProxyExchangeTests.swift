@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The decisions of one exchange: the usual ways through, and the nasty orders. Events in, directives out; no sockets, no clock.
+// The decisions of one exchange: the usual ways through, and the nasty orders.
+// Events in, directives out; no sockets, no clock.
 
 import Testing
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the table of tunnels promises: turns, exclusion, sets instead of counts.
+// No sockets, no clock; runs on the test's thread.
 
 import PikoCore
 import Testing

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // TCP connections: bytes, kept bytes, half close, abort, refusal, moving between loops.
+// Real sockets on loopback; scripts run on the loops' threads.
 
 import PikoEngine
 import Testing

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Loops, mailboxes and timers.
+// Real loops on threads of their own; a test waits for signals, never for time.
 
 import Dispatch
 import PikoEngine

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Flows between TCP connections: framing, what stays behind the end, truncation, back-pressure.
+// Real sockets on loopback; scripts run on the loops' threads.
 
 import PikoEngine
 import Testing

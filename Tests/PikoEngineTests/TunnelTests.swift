@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // WebSockets and sessions on a real TCP connection, both ends ours.
+// Real sockets on loopback; scripts run on the loops' threads.
 
 import PikoEngine
 import Testing

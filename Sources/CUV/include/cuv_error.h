@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the engine's functions return below zero. libuv's codes (UV_ECONNREFUSED …, negated errno) pass through unchanged.
+// What the engine's functions return below zero.
+// libuv's codes (UV_ECONNREFUSED …, negated errno) pass through unchanged.
 #ifndef CUV_ERROR_H
 #define CUV_ERROR_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The two values of a WebSocket opening handshake (RFC 6455 4.1, 4.2.2). Pure but for the system's randomness; any thread.
+// The two values of a WebSocket opening handshake (RFC 6455 4.1, 4.2.2).
+// Pure but for the system's randomness; any thread.
 #ifndef CUV_HANDSHAKE_H
 #define CUV_HANDSHAKE_H
 

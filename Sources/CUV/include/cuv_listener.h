@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A listening TCP socket of one loop. Several loops listen on one address, each with a socket of its own (SO_REUSEPORT).
+// Loop thread only.
 #ifndef CUV_LISTENER_H
 #define CUV_LISTENER_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A loop: one pthread, one libuv loop, one mailbox, one scratch buffer, and the counters of everything that lives on it.
+// Loop thread only, but for what says "Any thread".
 #ifndef CUV_LOOP_H
 #define CUV_LOOP_H
 

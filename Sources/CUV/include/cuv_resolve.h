@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Names to addresses, by the system's resolver, off the loop's thread.
+// Asked and answered on the loop's thread; keeps no cache.
 #ifndef CUV_RESOLVE_H
 #define CUV_RESOLVE_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Signals, delivered on a loop. SIGPIPE is ignored process-wide from the first loop on.
+// Signals, delivered on a loop.
+// SIGPIPE is ignored process-wide from the first loop on.
 #ifndef CUV_SIGNAL_H
 #define CUV_SIGNAL_H
 

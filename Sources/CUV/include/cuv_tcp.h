@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // TCP streams: dialling, addresses, and moving a connection to another loop.
+// Loop thread only, but for what says "Any thread".
 #ifndef CUV_TCP_H
 #define CUV_TCP_H
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One-shot timer of a loop. Cheap to arm again and again (connections keep one for all their deadlines).
+// Loop thread only.
 #ifndef CUV_TIMER_H
 #define CUV_TIMER_H
 

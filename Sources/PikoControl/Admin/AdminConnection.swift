@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One client of the admin port: reads a request head, has it answered, reads the next. Control loop only. Takes no bodies.
+// One client of the admin port: reads a request head, has it answered, reads the next.
+// Control loop only. Takes no bodies.
 
 import PikoCore
 import PikoEngine

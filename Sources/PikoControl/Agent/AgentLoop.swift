@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The agent's part of one loop: its listeners' tunnels. Loop-confined. Starts and ends them; what a stream carries is its listener's matter.
+// The agent's part of one loop: its listeners' tunnels.
+// Loop-confined. Starts and ends them; what a stream carries is its listener's matter.
 
 import PikoClient
 import PikoCore

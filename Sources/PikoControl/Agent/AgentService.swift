@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What an agent does with a stream: the service behind a listener. Loop-confined.
+// What an agent does with a stream: the service behind a listener.
+// Loop-confined.
 
 import PikoCore
 import PikoEngine

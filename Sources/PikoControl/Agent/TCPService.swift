@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A TCP listener's service: each stream is joined to a connection of its own. Loop-confined. Moves no byte itself.
+// A TCP listener's service: each stream is joined to a connection of its own.
+// Loop-confined. Moves no byte itself.
 
 import PikoClient
 import PikoCore

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Says at the end of a process whether anything was left on its loops. Main thread, after the loops have ended.
+// Says at the end of a process whether anything was left on its loops.
+// Main thread, after the loops have ended.
 
 import PikoEngine
 

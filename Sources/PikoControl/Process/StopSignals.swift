@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// SIGTERM and SIGINT, turned into knocks on the main thread's turnstile. Lives on the control loop.
+// SIGTERM and SIGINT, turned into knocks on the main thread's turnstile.
+// Lives on the control loop.
 
 import Glibc
 import PikoEngine

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where the main thread waits for the loops: for a signal, or until what they drain is gone. Any thread may knock.
+// Where the main thread waits for the loops: for a signal, or until what they drain is gone.
+// Any thread may knock.
 
 import Dispatch
 import PikoEngine

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What an HTTP proxy is told once, and the little that connections carry from loop to loop. Plain values.
+// What an HTTP proxy is told once, and the little that connections carry from loop to loop.
+// Plain values.
 
 import PikoCore
 import PikoEngine

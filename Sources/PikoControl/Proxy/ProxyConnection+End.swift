@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The end of a request and what becomes of its connection: the next request, an end, or another loop. Loop-confined.
+// The end of a request and what becomes of its connection: the next request, an end, or another loop.
+// Loop-confined.
 
 import PikoCore
 import PikoEngine

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Doing what an exchange says, in order. Loop-confined. No decision is made here: what is not plain execution belongs in HTTPExchange.
+// Doing what an exchange says, in order.
+// Loop-confined. No decision is made here: what is not plain execution belongs in HTTPExchange.
 
 import PikoCore
 import PikoEngine

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reading responses: heads in place from the bytes that came, the rest left to flows. Loop-confined, inside the upstream's didRead.
+// Reading responses: heads in place from the bytes that came, the rest left to flows.
+// Loop-confined, inside the upstream's didRead.
 
 import PikoCore
 import PikoEngine

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The server's part of one loop: its listeners, its tunnels, its proxy. Loop-confined; other loops name it through the node's group.
+// The server's part of one loop: its listeners, its tunnels, its proxy.
+// Loop-confined; other loops name it through the node's group.
 
 import PikoClient
 import PikoCore

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What all loops of a server node share: who it is, its configuration, its table of tunnels, its counters. Any thread; holds no sockets.
+// What all loops of a server node share: who it is, its configuration, its table of tunnels, its counters.
+// Any thread; holds no sockets.
 
 import PikoCore
 import PikoEngine

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What can happen to an exchange. Plain values; whoever runs the exchange turns what its connections, flows and timers say into them.
+// What can happen to an exchange.
+// Plain values; whoever runs the exchange turns what its connections, flows and timers say into them.
 
 /// One thing that happened.
 public enum ExchangeEvent: Equatable, Sendable {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Percent-encoding of one path segment (RFC 3986 2.1, 3.3). Pure.
+// Percent-encoding of one path segment (RFC 3986 2.1, 3.3).
+// Pure.
 
 /// Percent-encodes what may not stand in a path segment.
 public enum PercentEncoding {

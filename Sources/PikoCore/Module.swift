@@ -1,2 +1,0 @@
-// SPDX-License-Identifier: MIT
-// Placeholder until the first file of this module lands.
