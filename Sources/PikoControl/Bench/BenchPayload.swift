@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The body that every request of a benchmark has. Made once, read from all loops, never written again.
+// The body that every request of a benchmark has.
+// Made once, read from all loops, never written again.
 
 /// Random bytes.
 final class BenchPayload: Sendable {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a benchmark says at its end, and while it runs. Pure text.
+// What a benchmark says at its end, and while it runs.
+// Pure text.
 
 /// The result of a benchmark.
 public struct BenchReport: Sendable {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One tunnel of a benchmark, with the echo service behind it. Loop-confined; its BenchLoop holds it.
+// One tunnel of a benchmark, with the echo service behind it.
+// Loop-confined; its BenchLoop holds it.
 
 import PikoClient
 import PikoCore
