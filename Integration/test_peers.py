@@ -19,7 +19,7 @@ from peer.websocket import BINARY, WebSocket, accept_key, apply_mask, frame
 from peer.wire import Ended, Wire
 from peer.yamux import ACK, DATA, FIN, SYN, WINDOW, StreamReset
 
-VECTORS = json.loads((pathlib.Path(__file__).parent / "vectors" / "tunnel.json").read_text())["conversations"]
+VECTORS = json.loads((pathlib.Path(__file__).resolve().parents[1] / "Tests" / "vectors" / "tunnel.json").read_text())["conversations"]
 
 
 class Replay:

@@ -20,7 +20,7 @@ from peer.websocket import GUID, WebSocket
 from peer.wire import Wire, connect
 from peer.yamux import ACK, DATA, FIN, GO_AWAY, RST, SYN, WINDOW
 
-VECTORS = json.loads((pathlib.Path(__file__).parent / "vectors" / "tunnel.json").read_text())["conversations"]
+VECTORS = json.loads((pathlib.Path(__file__).resolve().parents[1] / "Tests" / "vectors" / "tunnel.json").read_text())["conversations"]
 
 
 def parts(name, side):
