@@ -44,7 +44,8 @@ static void run_hooks(cuv_loop *loop) {
     bool waiting = true;
     for (int round = 0; waiting && round < HOOK_ROUNDS; round++) {
         cuv_hooks_run(&loop->soon);
-        if (cuv_hooks_empty(&loop->soon)) cuv_hooks_run(&loop->flush);
+        bool last = round == HOOK_ROUNDS - 1;
+        if (last || cuv_hooks_empty(&loop->soon)) cuv_hooks_run(&loop->flush);
         waiting = !cuv_hooks_empty(&loop->soon) || !cuv_hooks_empty(&loop->flush);
     }
     if (loop->ended) return;
@@ -119,22 +120,26 @@ cuv_loop *cuv_loop_new(void) {
     return NULL;
 }
 
-static void *run(void *argument) {
-    cuv_loop *loop = argument;
+static void run(cuv_loop *loop) {
     current = loop;
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    current = NULL;
+}
+
+static void *run_thread(void *argument) {
+    cuv_loop *loop = argument;
 #ifdef __APPLE__
     pthread_setname_np(loop->name);
 #else
     pthread_setname_np(pthread_self(), loop->name);
 #endif
-    uv_run(&loop->uv, UV_RUN_DEFAULT);
-    current = NULL;
+    run(loop);
     return NULL;
 }
 
 int cuv_loop_start(cuv_loop *loop, const char *name) {
     strncpy(loop->name, name, sizeof loop->name - 1);
-    int error = pthread_create(&loop->thread, NULL, run, loop);
+    int error = pthread_create(&loop->thread, NULL, run_thread, loop);
     loop->started = error == 0;
     return -error;
 }

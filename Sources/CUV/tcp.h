@@ -63,6 +63,8 @@ void cuv_tcp_close(cuv_stream *stream);
 void cuv_tcp_abort(cuv_stream *stream, int error);
 /// The queue is empty and a polite close waits: shuts and lingers.
 void cuv_tcp_linger(cuv_tcp *tcp);
+/// Bytes left: a polite close has its time anew.
+void cuv_tcp_progress(cuv_tcp *tcp);
 /// Closes the handle; on_closed follows. Twice is once.
 void cuv_tcp_destroy(cuv_tcp *tcp);
 /// The stream breaks and goes; the peer gets what the kernel still holds.

@@ -80,6 +80,10 @@ static void on_tick(uv_timer_t *timer) {
     }
 }
 
+void cuv_tcp_progress(cuv_tcp *tcp) {
+    tcp->deadline = uv_now(&tcp->stream.loop->uv) + FLUSH_MS;
+}
+
 void cuv_tcp_close(cuv_stream *stream) {
     cuv_tcp *tcp = cuv_tcp_of(stream);
     cuv_loop *loop = stream->loop;
@@ -90,7 +94,7 @@ void cuv_tcp_close(cuv_stream *stream) {
     }
     if (!loop->closing) uv_timer_start(&loop->closing_timer, on_tick, TICK_MS, TICK_MS);
     tcp->close_due = true;
-    tcp->deadline = uv_now(&loop->uv) + FLUSH_MS;
+    cuv_tcp_progress(tcp);
     list_add(tcp);
     cuv_tcp_uncork(tcp);
     cuv_tcp_settle(tcp);

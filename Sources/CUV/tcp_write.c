@@ -72,6 +72,7 @@ static void on_written(uv_write_t *request, int status) {
         write_failed(tcp, cuv_tcp_error(status));
         return;
     }
+    cuv_tcp_progress(tcp);
     if (tcp->queue.count > 0) start_write(tcp);
     cuv_stream_left(&tcp->stream, count);
     cuv_tcp_settle(tcp);
