@@ -34,43 +34,21 @@ final class AdminPages {
     }
 
     private func metrics(_ answer: @escaping (AdminAnswer) -> Void) {
-        gather { [node] proxy in
-            var text = PrometheusText()
-            text.add([(labels: [], snapshot: proxy)], prefix: "piko_proxy")
-            var upstreams = UpstreamSnapshot()
-            upstreams.connectedUpstreams = node.registry.tunnelCount
-            upstreams.registeredEndpoints = node.registry.endpointCount
-            upstreams.upstreamRequests = node.upstreamRequests.load(ordering: .relaxed)
-            text.add(upstreams)
-            answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: text.text))
+        Gathering.start(from: node.loops, to: loop) { $0.metrics.snapshot } completion: { [node] parts in
+            var proxy = ProxySnapshot()
+            for part in parts { proxy.add(part) }
+            var page = PrometheusText()
+            page.add([(labels: [], snapshot: proxy)], prefix: "piko_proxy")
+            page.add(Self.upstreams(of: node))
+            answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: page.text))
         }
     }
 
-    /// Asks every loop for its numbers and adds them up.
-    private func gather(_ completion: @escaping (ProxySnapshot) -> Void) {
-        let sum = LoopBound<Gathering>(on: loop)
-        sum.value = Gathering(missing: node.loops.count, completion: completion)
-        node.loops.post { server in
-            let part = server.metrics.snapshot
-            sum.post { $0.add(part) }
-        }
-    }
-}
-
-/// The sum of what the loops have answered so far.
-private final class Gathering {
-    private var total = ProxySnapshot()
-    private var missing: Int
-    private let completion: (ProxySnapshot) -> Void
-
-    init(missing: Int, completion: @escaping (ProxySnapshot) -> Void) {
-        self.missing = missing
-        self.completion = completion
-    }
-
-    func add(_ part: ProxySnapshot) {
-        total.add(part)
-        missing -= 1
-        if missing == 0 { completion(total) }
+    private static func upstreams(of node: ServerNode) -> UpstreamSnapshot {
+        var upstreams = UpstreamSnapshot()
+        upstreams.connectedUpstreams = node.registry.tunnelCount
+        upstreams.registeredEndpoints = node.registry.endpointCount
+        upstreams.upstreamRequests = node.upstreamRequests.load(ordering: .relaxed)
+        return upstreams
     }
 }

@@ -20,32 +20,41 @@ public final class AgentProcess {
 
     /// Blocks until SIGTERM or SIGINT, or until a first dial failed for good. 0 after a signal, else 1.
     public func run() -> Int32 {
-        do throws(EngineError) {
+        do {
             return try serve()
         } catch {
-            log.error("agent failed") { $0.add("error", error.description) }
+            log.error("agent failed") { $0.add("error", String(describing: error)) }
             return 1
         }
     }
 
-    private func serve() throws(EngineError) -> Int32 {
+    private func serve() throws -> Int32 {
         let loops = try LoopGroup<AgentLoop>(count: configuration.engine.loops, name: "agent")
         let control = try EventLoop(name: "control")
         try control.start()
-        let signals = LoopBound<StopSignals>(on: control)
+        let face = LoopBound<AgentControl>(on: control)
         let turnstile = self.turnstile
-        control.sync { signals.value = try? StopSignals(on: control, turnstile: turnstile) }
-        start(loops)
-        _ = turnstile.wait { turnstile.signalCount > 0 || turnstile.hasFailed }
-        drain(loops)
-        control.sync {
-            signals.value?.cancel()
-            signals.value = nil
+        control.sync { face.value = try? AgentControl(loop: control, loops: loops, turnstile: turnstile) }
+        var failure: (any Error)?
+        do { try listen(face) } catch { failure = error }
+        if failure == nil {
+            start(loops)
+            _ = turnstile.wait { turnstile.signalCount > 0 || turnstile.hasFailed }
         }
+        drain(loops)
+        _ = face.sync { $0.end() }
+        control.sync { face.value = nil }
         control.stop()
-        let counts = loops.end() + [control.join()]
-        ShutdownReport.write(counts, to: log)
+        ShutdownReport.write(loops.end() + [control.join()], to: log)
+        if let failure { throw failure }
         return turnstile.hasFailed ? 1 : 0
+    }
+
+    private func listen(_ face: LoopBound<AgentControl>) throws(BindFailure) {
+        guard configuration.server.enabled else { return }
+        try Binding.listen(at: configuration.server.bindAddr, key: "server.bind_addr", on: face) {
+            control, address throws(EngineError) in try control.listen(at: address)
+        }
     }
 
     /// Listeners go to the loops in turn.

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// A port for operators: its listeners and clients. Control loop only. What it answers is its owner's matter.
+
+import PikoEngine
+
+/// Serves pages to operators. Loop-confined.
+final class AdminPort {
+    private let loop: EventLoop
+    private let respond: AdminConnection.Respond
+    private var listeners: [Listener] = []
+    private var clients: [ObjectIdentifier: AdminConnection] = [:]
+
+    init(loop: EventLoop, respond: @escaping AdminConnection.Respond) {
+        self.loop = loop
+        self.respond = respond
+    }
+
+    func listen(at address: SocketAddress) throws(EngineError) {
+        listeners.append(try Listener.listen(at: address, on: loop) { [unowned self] in accept($0) })
+    }
+
+    private func accept(_ connection: Connection) {
+        let client = AdminConnection(connection, respond: respond) { [weak self] in
+            self?.clients[ObjectIdentifier($0)] = nil
+        }
+        clients[ObjectIdentifier(client)] = client
+        client.start()
+    }
+
+    /// Stops listening and cuts its clients.
+    func end() {
+        for listener in listeners { listener.close() }
+        listeners = []
+        for client in Array(clients.values) { client.abort() }
+    }
+}
