@@ -35,27 +35,27 @@ enum StatusQuery {
 
     /// JSON is YAML; printed anew in the block style.
     private static func yaml(_ json: String) throws -> String {
-        guard var node = try? Yams.compose(yaml: json) else { throw CommandExit.failure("server.url: expected JSON from the admin port") }
-        node.asBlocks()
-        let text = try Yams.serialize(node: node)
+        guard let node = try? Yams.compose(yaml: json) else { throw CommandExit.failure("--server.url: expected JSON from the admin port") }
+        let text = try Yams.serialize(node: node.asBlocks)
         return text.last == "\n" ? String(text.dropLast()) : text
     }
 }
 
 extension Node {
-    /// Without the flow style that JSON has.
-    fileprivate mutating func asBlocks() {
+    /// Without the flow style and the quotes that JSON has; texts that would read as something else keep theirs.
+    fileprivate var asBlocks: Node {
         switch self {
-        case .mapping(var mapping):
-            if !mapping.isEmpty { mapping.style = .block }
-            self = .mapping(mapping)
-        case .sequence(var sequence):
-            if !sequence.isEmpty { sequence.style = .block }
-            self = .sequence(sequence)
-        case .scalar(var scalar):
-            scalar.style = .any
-            self = .scalar(scalar)
-        case .alias: break
+        case .mapping(let mapping):
+            let pairs = mapping.map { ($0.key.asBlocks, $0.value.asBlocks) }
+            return .mapping(Mapping(pairs, .implicit, mapping.isEmpty ? .flow : .block))
+        case .sequence(let sequence):
+            return .sequence(Sequence(sequence.map(\.asBlocks), .implicit, sequence.isEmpty ? .flow : .block))
+        case .scalar(let scalar):
+            let isText = scalar.style == .doubleQuoted
+            let keepsQuotes = isText && Node(scalar.string).tag != Tag(.str)
+            return .scalar(Scalar(scalar.string, .implicit, keepsQuotes ? .doubleQuoted : .any))
+        case .alias:
+            return self
         }
     }
 }

@@ -12,6 +12,8 @@ final class TCPService: AgentService {
     private let endpoint: String
     private let timeout: UInt64
     private let log: Log
+    private let accessLog: Log
+    private let accessLevel: LogLevel
     private unowned let owner: AgentLoop
 
     init(_ configuration: ListenerConfiguration, place: ConfiguredURL, owner: AgentLoop) {
@@ -20,6 +22,8 @@ final class TCPService: AgentService {
         endpoint = configuration.endpointID
         timeout = configuration.timeout.wholeMilliseconds
         log = owner.log.named("agent.tcp")
+        accessLog = owner.log.named("agent.tcp.access")
+        accessLevel = configuration.accessLog.disable ? .debug : configuration.accessLog.level
     }
 
     func serve(_ stream: Connection) {
@@ -44,7 +48,7 @@ final class TCPService: AgentService {
 
     fileprivate func didEnd(_ served: ServedStream, _ end: RelayEnd) {
         owner.residents.leave(served)
-        log.debug("connection ended") {
+        accessLog.write(accessLevel, "connection") {
             $0.add("endpoint_id", endpoint)
             $0.add("received", end.sent)
             $0.add("sent", end.received)

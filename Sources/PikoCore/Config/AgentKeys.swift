@@ -62,7 +62,8 @@ extension ListenerConfiguration {
 
     private static var httpClient: [ConfigurationKey<HTTPClientConfiguration>] {
         [
-            .init("keep_alive_timeout", \.keepAliveTimeout, .duration, "Time between TCP keep-alive probes of a connection to the service."),
+            ConfigurationKey("keep_alive_timeout", \.keepAliveTimeout, .duration, "Time between TCP keep-alive probes of a connection to the service.")
+                .with(.notYet),
             .init("idle_conn_timeout", \.idleConnTimeout, .duration, "How long an unused connection to the service is kept."),
             .init("max_idle_conns", \.maxIdleConns, .integer(-1...1_000_000), "Unused connections to the service that are kept. -1: no limit."),
             ConfigurationKey("disable_compression", \.disableCompression, .boolean, "Accepted, without effect: nothing is ever compressed on the way.")

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+# `piko server status`: what it asks a node and prints as YAML, and what it says when there is no answer.
+# The node is ours; a scripted service stands in for other answers.
+
+import pytest
+
+from harness.ports import free_port
+from peer.service import Service, reply
+
+
+def test_endpoints_are_printed_as_yaml(piko, service):
+    node = piko.server()
+    for endpoint in ("web", "web", "db", "123"):
+        piko.agent("tcp", node, endpoint, service.addr)
+    ended = piko.run("server", "status", "upstream", "endpoints", "--server.url", f"http://{node.admin}")
+    assert (ended.child.returncode, ended.log) == (0, "")
+    assert sorted(ended.out.splitlines()) == ['"123": 1', "db: 1", "web: 2"]
+
+
+def test_no_endpoints_are_an_empty_mapping(piko):
+    node = piko.server()
+    ended = piko.run("server", "status", "upstream", "endpoints", "--server.url", f"http://{node.admin}/")
+    assert (ended.child.returncode, ended.out) == (0, "{}\n")
+
+
+def test_no_server_is_one_line_and_exit_1(run):
+    url = f"http://127.0.0.1:{free_port()}"
+    assert run("server", "status", "upstream", "endpoints", "--server.url", url).error.startswith(f"{url}: ")
+
+
+@pytest.mark.parametrize("answer, error", [
+    (dict(status=404, body=b"{}"), "status 404"),
+    (dict(status=200, body=b"{ not json ["), "expected JSON from the admin port"),
+])
+def test_another_answer_is_one_line_and_exit_1(run, answer, error):
+    with Service(reply(**answer)) as service:
+        assert error in run("server", "status", "upstream", "endpoints", "--server.url", f"http://{service.addr}").error
+
+
+def test_a_server_that_hangs_up_is_one_line_and_exit_1(run):
+    with Service(raw=True, handler=lambda conn: conn.close()) as service:
+        assert "http://" in run("server", "status", "upstream", "endpoints", "--server.url", f"http://{service.addr}").error
+
+
+@pytest.mark.parametrize("flags, error", [
+    ("--server.url https://h", "--server.url: https is not supported yet"),
+    ("--server.url h", '--server.url: expected a URL such as http://localhost:8000, got "h"'),
+    ("--forward n", "--forward: not supported yet"),
+    ("extra", "unexpected argument: extra"),
+])
+def test_mistakes(run, flags, error):
+    assert run("server", "status", "upstream", "endpoints", *flags.split()).error == error
