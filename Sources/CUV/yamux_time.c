@@ -3,7 +3,10 @@
 // On the loop's thread. The timer fires at the earliest of these or before; what is not due yet arms it again.
 #include "yamux_parts.h"
 
-enum { MEASURE_NS = 1000000000 };   // no two measurements closer than this
+enum {
+    MEASURE_NS = 1000000000,   // no two measurements closer than this
+    NEARBY_NS = 500000,        // what a busy machine alone may take; a peer no further needs no larger windows
+};
 
 void yamux_need_timer(cuv_yamux *session, uint64_t at_ms) {
     if (session->over || (session->timer_at_ms && session->timer_at_ms <= at_ms)) return;
@@ -28,6 +31,7 @@ void yamux_measure(cuv_yamux *session) {
 // Queues on the way only ever lengthen a measurement, so a shorter one counts at once and a longer one little by little.
 static void learn(cuv_yamux *session, uint64_t nanoseconds) {
     uint64_t *known = &session->growth.round_trip_ns;
+    nanoseconds = nanoseconds > NEARBY_NS ? nanoseconds - NEARBY_NS : 1;
     if (*known == 0 || nanoseconds < *known) *known = nanoseconds;
     else *known += (nanoseconds - *known) / 8;
 }
