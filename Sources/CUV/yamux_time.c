@@ -5,6 +5,7 @@
 
 enum {
     MEASURE_NS = 1000000000,   // no two measurements closer than this
+    STOOD_STILL_MS = 1000,     // a timer that fires so late says more of us than of the peer
     NEARBY_NS = 500000,        // what a busy machine alone may take; a peer no further needs no larger windows
 };
 
@@ -93,6 +94,11 @@ static void keep_alive(cuv_yamux *session, uint64_t now) {
     if (!session->pinging) {
         quiet_moment(session);
         ping(session);
+        return;
+    }
+    // A process that stood still itself has the answer waiting in its socket.
+    if (now - session->ping_at_ms >= STOOD_STILL_MS) {
+        session->ping_at_ms = now + STOOD_STILL_MS;
         return;
     }
     cuv_stream *carrier = session->carrier;
