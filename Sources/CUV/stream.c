@@ -56,6 +56,8 @@ void cuv_stream_set_reader(cuv_stream *stream, const cuv_reader *reader, void *c
     stream->reader_ctx = ctx;
     stream->reader_epoch++;
     if (!reader) stream->flags &= ~CUV_S_READING;
+    // Neither written nor read any more: it ends, unless a new reader comes in this turn.
+    if (!reader && (stream->flags & CUV_S_WRITE_BROKEN)) cuv_loop_soon(stream->loop, &stream->hook);
     offer_if_waiting(stream);
     cuv_stream_steer(stream);
 }

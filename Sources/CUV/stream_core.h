@@ -51,7 +51,7 @@ void cuv_stream_deliver_end(cuv_stream *stream);
 void cuv_stream_break(cuv_stream *stream, int error);
 
 /// Only writing broke; what the peer sent before may still be read. Tells the writer in this turn; the carrier breaks the stream at
-/// the end of its reading.
+/// the end of its reading, the core ends it by ops->abort as soon as it has no reader.
 void cuv_stream_break_writing(cuv_stream *stream, int error);
 
 /// The last step: tells what is still to be told, then on_closed (the break's error, else `status`), then ops->release frees the memory.

@@ -157,12 +157,22 @@ static void tell_offer(cuv_stream *stream) {
     cuv_stream_settle(stream);
 }
 
+// Writing broke and nobody reads: nothing can come of this stream.
+static void end_if_useless(cuv_stream *stream) {
+    bool useless = (stream->flags & (CUV_S_WRITE_BROKEN | CUV_S_CLOSING)) == CUV_S_WRITE_BROKEN && !stream->reader;
+    if (!useless) return;
+    int error = stream->status;
+    cuv_stream_break(stream, error);
+    stream->ops->abort(stream, error);
+}
+
 void cuv_stream_run_due(cuv_hook *hook) {
     cuv_stream *stream = CUV_CONTAINER(hook, cuv_stream, hook);
     if (stream->flags & CUV_S_TELL_BREAK) tell_break(stream);
     if (stream->flags & CUV_S_TELL_WRITER) tell_writer(stream);
     if (stream->flags & CUV_S_DRAIN_DUE) tell_drain(stream);
     if (stream->flags & CUV_S_OFFER_DUE) tell_offer(stream);
+    end_if_useless(stream);
     if (stream->flags & CUV_S_FINISH_DUE) cuv_stream_finish(stream, stream->status);
 }
 

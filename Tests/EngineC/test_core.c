@@ -183,10 +183,33 @@ static void is_reset(void *ctx) {
     CHECK_EQUAL(releases, 5);
 }
 
+static void writing_broke(void *ctx) {
+    (void)ctx;
+    fresh(SIZE_MAX);
+    cuv_stream_break_writing(&f->stream, CUV_E_RESET);
+    cuv_stream_set_reader(&f->stream, NULL, NULL);
+    cuv_stream_set_reader(&f->stream, &taker_reader, &t);   // in the same turn: it lives on
+}
+
+static void nobody_reads(void *ctx) {
+    (void)ctx;
+    CHECK(!cuv_stream_is_closing(&f->stream));
+    cuv_stream_set_reader(&f->stream, NULL, NULL);
+    CHECK_EQUAL(heard.closes, 0);
+}
+
+static void is_useless(void *ctx) {
+    (void)ctx;
+    CHECK_EQUAL(t.breaks, 0);
+    CHECK_EQUAL(heard.closes, 1);
+    CHECK_EQUAL(heard.status, CUV_E_RESET);
+    CHECK_EQUAL(releases, 6);
+}
+
 int main(void) {
     loop = loop_up("core");
     void (*steps[])(void *) = {keeps_what_is_left, off_keeps, on_tells, is_closed, limit_pauses, taking_goes_on, is_aborted,
-                               replaced_inside, ended_inside, drain_and_break, is_reset};
+                               replaced_inside, ended_inside, drain_and_break, is_reset, writing_broke, nobody_reads, is_useless};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) on_loop(loop, steps[i], NULL);
     loop_down(loop);
     return 0;
