@@ -11,6 +11,8 @@
 #include "tcp.h"
 
 enum { PROBE_IDLE_S = 60, PROBE_INTERVAL_S = 10, PROBES = 6 };
+/// Bytes the system holds that were never sent. More would only age there: what a tunnel's streams say in turn must not wait behind them.
+enum { UNSENT = 128 * 1024 };
 
 static void release(cuv_stream *stream) {
     cuv_object_give(stream->loop, cuv_tcp_of(stream), sizeof(cuv_tcp));
@@ -45,6 +47,7 @@ static void set_option(int fd, int level, int name, int value) {
 void cuv_tcp_set_options(int fd) {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT);
 #ifdef __APPLE__
     set_option(fd, IPPROTO_TCP, TCP_KEEPALIVE, PROBE_IDLE_S);
     set_option(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);

@@ -13,6 +13,7 @@ typedef struct side {
     size_t piece;               // bytes a write at most
     bool ended, shut, paused, partial, manual;
     int broken, closed, status;
+    uint32_t window;            // the largest its receive window was
 } side;
 
 typedef struct world {
@@ -50,6 +51,8 @@ static size_t on_read(void *ctx, cuv_stream *stream, const uint8_t *bytes, size_
     }
     CHECK(pattern_holds(bytes, count, s->in_seed, s->received));
     s->received += count;
+    const yamux_window *window = &((yamux_stream *)stream)->window;
+    if (window->size > s->window) s->window = window->size;
     if (s->manual) cuv_stream_grant(stream, count);
     return count;
 }
@@ -233,7 +236,7 @@ static void a_long_way_is_filled(void) {
     cuv_stream *a, *b;
     pipe_new(loop, 25, 64 << 20, &a, &b);
     world *w = begin(loop, a, b, 1);
-    size_t total = 100000000;
+    size_t total = getenv("BYTES") ? strtoul(getenv("BYTES"), NULL, 10) : 100000000;
     for (int i = 0; i < 2; i++) {
         w->sides[i].total = i ? total : 1000;
         w->sides[i].piece = SCRATCH;
@@ -244,7 +247,8 @@ static void a_long_way_is_filled(void) {
     turn_until(loop, download_over, w, 18);
     double seconds = (double)(cuv_now_ns() - start) / 1e9;
     printf("50 ms: %.0f MB/s, round trip %.1f ms\n", (double)total / 1e6 / seconds, (double)cuv_yamux_round_trip(w->sessions[1]) / 1e6);
-    fflush(stdout);
+    printf("window %u KiB\n", w->sides[0].window / 1024);
+    CHECK(w->sides[0].window >= 1 << 20 && w->sides[1].window == CW_YAMUX_INITIAL_WINDOW);
     turn_until(loop, all_over, w, 5);
     CHECK_EQUAL(w->sessions[1]->growth.left, 64 << 20);
     end(w);
