@@ -45,7 +45,8 @@ final class ServerLoop {
         node.loops.members[index].post { (server: ServerLoop) in server.proxy.land(moving, arrival) }
     }
 
-    private func clientDidEnd() {
+    /// A client's connection, taken in with a place of the node, has ended.
+    func clientDidEnd() {
         node.leave()
         if isDraining && busyCount == 0 { node.turnstile.wake() }
     }
@@ -78,6 +79,7 @@ final class ServerLoop {
         relay = Relay.join(downstream, upstream) { [self] _ in
             if let relay { residents.leave(relay) }
             relay = nil
+            clientDidEnd()
         }
         if let relay { residents.enter(relay) { [weak relay] in relay?.abort() } }
     }

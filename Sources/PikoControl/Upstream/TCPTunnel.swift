@@ -90,7 +90,7 @@ final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
             let answer = WebSocketUpgrade.answer(to: client.key, halfClose: client.offersHalfClose, node: server.node.id)
             guard downstream.write(answer) else { throw .closed }
             let socket = try downstream.upgradeToWebSocket(client: false, halfClose: client.offersHalfClose)
-            finish()
+            leave()
             server.join(socket, upstream)
         } catch {
             abort()
@@ -112,7 +112,7 @@ final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
     }
 
     private func move(to id: TunnelID) {
-        finish()
+        leave()
         let client = self.client
         do throws(EngineError) {
             let moving = try downstream.detach(extra: UnsafeRawBufferPointer(start: nil, count: 0))
@@ -121,16 +121,18 @@ final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
             }
         } catch {
             downstream.abort()
+            server.clientDidEnd()
         }
     }
 
     private static func land(_ moving: MovingConnection, _ client: Client, selected: TunnelID, on server: ServerLoop) {
-        guard let connection = try? moving.land(on: server.loop, handler: Nobody()) else { return }
+        guard let connection = try? moving.land(on: server.loop, handler: Nobody()) else { return server.clientDidEnd() }
         switch takeOver(connection, client, selected: selected, on: server) {
-        case .taken: break
+        case .taken: return
         case .elsewhere: connection.end(answering: .unreachable)
         case .none(let error): connection.end(answering: error)
         }
+        server.clientDidEnd()
     }
 
     // MARK: Ends
@@ -144,8 +146,8 @@ final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
     }
 
     func abort() {
-        state = .over
         upstream?.abort()
+        upstream = nil
         downstream.abort()
     }
 
@@ -166,7 +168,15 @@ final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
         }
     }
 
+    /// The client's connection is over.
     private func finish() {
+        guard state != .over || timer != nil else { return }
+        leave()
+        server.clientDidEnd()
+    }
+
+    /// It goes on elsewhere.
+    private func leave() {
         state = .over
         timer = nil
         server.residents.leave(self)
