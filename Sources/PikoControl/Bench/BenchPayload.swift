@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The body that every request of a benchmark has.
+// One copy for a process, whatever the number of loops and clients.
 // Made once, read from all loops, never written again.
 
 /// Random bytes.

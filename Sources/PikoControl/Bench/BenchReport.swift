@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What a benchmark says at its end, and while it runs.
+// Any thread.
 // Pure text.
 
 /// The result of a benchmark.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One tunnel of a benchmark, with the echo service behind it.
+// What it cannot do by itself it tells its owner: that it is connected, failed, or gone.
 // Loop-confined; its BenchLoop holds it.
 
 import PikoClient

@@ -26,11 +26,10 @@ extension AgentConfiguration {
     }
 
     private static var server: [ConfigurationKey<AgentServerConfiguration>] {
-        let keys: [ConfigurationKey<AgentServerConfiguration>] = [
+        [
             .init("enabled", \.enabled, .boolean, "Serve metrics of this agent."),
             .init("bind_addr", \.bindAddr, .address, "Where to serve metrics. Without a host: on all interfaces."),
         ]
-        return keys.notYet()
     }
 }
 
