@@ -5,36 +5,58 @@
 import PikoCore
 import PikoEngine
 
-/// Serves streams by HTTP.
+/// Serves streams by HTTP. The proxy and its pool are made with the first stream: an agent may have thousands of idle tunnels.
 final class HTTPService: AgentService {
-    private let proxy: HTTPProxy
-    private let pool: ServicePool
+    private struct Parts {
+        let proxy: HTTPProxy
+        let pool: ServicePool
+    }
+
+    private let configuration: ListenerConfiguration
+    private let place: ConfiguredURL
+    private unowned let owner: AgentLoop
+    private var parts: Parts?
 
     init(_ configuration: ListenerConfiguration, place: ConfiguredURL, owner: AgentLoop) {
+        self.configuration = configuration
+        self.place = place
+        self.owner = owner
+    }
+
+    private func makeParts() -> Parts {
         let log = owner.log.named("proxy")
-        let timeout = configuration.timeout.wholeMilliseconds
-        let client = configuration.httpClient
-        var pooling = ServicePoolSettings(host: place.host, port: place.port, dialTimeout: timeout)
-        pooling.idleTimeout = client.idleConnTimeout.wholeMilliseconds
-        pooling.mostIdle = client.maxIdleConns
-        pool = ServicePool(pooling, loop: owner.loop, log: log)
+        let pool = makePool(log)
         var settings = HTTPProxySettings(role: .agent)
-        settings.timeout = timeout
-        proxy = HTTPProxy(
+        settings.timeout = configuration.timeout.wholeMilliseconds
+        let proxy = HTTPProxy(
             settings, loop: owner.loop, index: owner.index, provider: pool, log: log,
             metrics: owner.metrics(for: configuration.endpointID),
             accessLog: AccessLog(log: log, configuration: configuration.accessLog))
         proxy.onConnectionEnd = { [unowned owner] in owner.streamDidEnd() }
+        return Parts(proxy: proxy, pool: pool)
     }
 
-    func serve(_ stream: Connection) { proxy.serve(stream) }
+    private func makePool(_ log: Log) -> ServicePool {
+        let client = configuration.httpClient
+        var pooling = ServicePoolSettings(
+            host: place.host, port: place.port, dialTimeout: configuration.timeout.wholeMilliseconds)
+        pooling.idleTimeout = client.idleConnTimeout.wholeMilliseconds
+        pooling.mostIdle = client.maxIdleConns
+        return ServicePool(pooling, loop: owner.loop, log: log)
+    }
 
-    func drain() { proxy.drain() }
+    func serve(_ stream: Connection) {
+        let parts = parts ?? makeParts()
+        self.parts = parts
+        parts.proxy.serve(stream)
+    }
+
+    func drain() { parts?.proxy.drain() }
 
     func end() {
-        proxy.abortAll()
-        pool.drain()
+        parts?.proxy.abortAll()
+        parts?.pool.drain()
     }
 
-    var count: Int { proxy.connectionCount }
+    var count: Int { parts?.proxy.connectionCount ?? 0 }
 }
