@@ -67,9 +67,9 @@ extension HeadWriter {
         append(UnsafeRawPointer(text.utf8Start), text.utf8CodeUnitCount)
     }
 
-    /// Appends text as it is. Not for a hot path.
-    public func append(_ text: String) {
-        var text = text
+    /// Appends text as it is. Not for a hot path. (Labelled, or every literal would become a String.)
+    public func append(string: String) {
+        var text = string
         text.withUTF8 { append(UnsafeRawBufferPointer($0)) }
     }
 
