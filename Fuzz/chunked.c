@@ -7,6 +7,8 @@
 #include "CWire.h"
 #include "fuzz.h"
 
+enum { CHUNKS_MOST = 64 };
+
 struct outcome {
     uint8_t *payload;       // owned; free_outcome
     size_t payload_count, consumed;
@@ -90,7 +92,8 @@ static void check_body(const uint8_t *data, size_t size) {
     CHECK(whole.consumed <= size && whole.payload_count <= whole.consumed);
     check_same(&whole, scan_all(data, size, SIZE_MAX, false), false);
     for (int decode = 0; decode < 2; decode++) {
-        check_same(&whole, scan_all(data, size, 1, decode), decode);
+        // Byte by byte costs most, and a fault that it shows is shown by a short input too.
+        if (size <= 300) check_same(&whole, scan_all(data, size, 1, decode), decode);
         check_same(&whole, scan_all(data, size, 7, decode), decode);
         check_same(&whole, scan_all(data, size, size / 2 + 2, decode), decode);
     }
@@ -99,12 +102,12 @@ static void check_body(const uint8_t *data, size_t size) {
 
 /// The input as payload, in chunks of sizes that follow from it.
 static void check_made(const uint8_t *data, size_t size) {
-    uint8_t *body = malloc(size * 32 + 64);
+    uint8_t *body = malloc(size + (CHUNKS_MOST + 2) * 32);
     if (!body) abort();
     size_t made = 0;
     dice dice = dice_of(data, size);
-    for (size_t at = 0; at < size;) {
-        size_t chunk = 1 + roll(&dice, size - at - 1);
+    for (size_t at = 0, chunks = 0; at < size; chunks++) {
+        size_t chunk = chunks < CHUNKS_MOST ? 1 + roll(&dice, size - at - 1) : size - at;
         made += (size_t)sprintf((char *)body + made, roll(&dice, 1) ? "%zx\r\n" : "%04zX;e=\"\t\"\r\n", chunk);
         memcpy(body + made, data + at, chunk);
         made += chunk;
