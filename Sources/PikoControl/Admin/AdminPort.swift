@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A port for operators: its listeners and clients. Control loop only. What it answers is its owner's matter.
+// A port for operators: its listeners and clients.
+// Control loop only. What it answers is its owner's matter.
 
 import PikoEngine
 

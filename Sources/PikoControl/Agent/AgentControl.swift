@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The agent's control loop: signals and the port for metrics. Loop-confined. It asks the worker loops for numbers and never reaches into them.
+// The agent's control loop: signals and the port for metrics.
+// Loop-confined. It asks the worker loops for numbers and never reaches into them.
 
 import PikoCore
 import PikoEngine

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Asks every loop of a group for something and hands all answers over together. Begun and ended on one loop; the others answer by mail.
+// Asks every loop of a group for something and hands all answers over together.
+// Begun and ended on one loop; the others answer by mail.
 
 import PikoEngine
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The server's control loop: signals and the admin port. Loop-confined. It asks the worker loops for numbers and never reaches into them.
+// The server's control loop: signals and the admin port.
+// Loop-confined. It asks the worker loops for numbers and never reaches into them.
 
 import PikoCore
 import PikoEngine
