@@ -54,7 +54,12 @@ static void run_hooks(cuv_loop *loop) {
     end_if_done(loop);
 }
 
-static void on_prepare(uv_prepare_t *prepare) { run_hooks(prepare->data); }
+static void on_prepare(uv_prepare_t *prepare) {
+    cuv_loop *loop = prepare->data;
+    run_hooks(loop);
+    loop->turn++;
+}
+
 static void on_check(uv_check_t *check) { run_hooks(check->data); }
 
 static void on_wake(uv_async_t *wake) {

@@ -41,6 +41,7 @@ struct cuv_loop {
     cuv_hook soon;              // list heads
     cuv_hook flush;
     cuv_counts counts;
+    uint32_t turn;              // counts the turns
     int64_t signals;            // what lives but is not in the counts
     cuv_pool pool;
     struct cuv_tcp *closing;    // streams that close politely, each with a deadline (tcp_close.c)

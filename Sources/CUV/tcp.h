@@ -26,6 +26,8 @@ typedef struct cuv_tcp {
     bool lingering;                // shut, throws away what comes until the peer ends
     bool moving;                   // the connection lives on under another descriptor
     bool destroyed;                // the handle is closing
+    uint32_t turn;                 // of the loop, when it read last
+    uint32_t turn_bytes;           // read in that turn
     uint64_t deadline;             // of a polite close, the loop's clock
     struct cuv_tcp *closing_next;  // the loop's list of polite closes
     struct cuv_tcp *closing_previous;

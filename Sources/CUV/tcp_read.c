@@ -6,10 +6,18 @@
 
 #include "tcp.h"
 
+/// Read of one connection in one turn; libuv would go on for 32 scratch buffers while all others wait.
+enum { TURN_BYTES = 4 * CUV_SCRATCH };
+
+// No buffer: the connection had its share of this turn and is read on in the next.
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     cuv_tcp *tcp = handle->data;
+    cuv_loop *loop = tcp->stream.loop;
     (void)suggested;
-    *buf = uv_buf_init((char *)tcp->stream.loop->scratch, CUV_SCRATCH);
+    if (tcp->turn != loop->turn) tcp->turn_bytes = 0;
+    tcp->turn = loop->turn;
+    if (tcp->turn_bytes < TURN_BYTES) *buf = uv_buf_init((char *)loop->scratch, CUV_SCRATCH);
+    else *buf = uv_buf_init(NULL, 0);
 }
 
 static void read_off(cuv_tcp *tcp) {
@@ -41,8 +49,9 @@ static void on_eof(cuv_tcp *tcp) {
 
 static void on_read(uv_stream_t *handle, ssize_t count, const uv_buf_t *buf) {
     cuv_tcp *tcp = handle->data;
-    if (count == 0 || tcp->destroyed) return;
+    if (count == 0 || count == UV_ENOBUFS || tcp->destroyed) return;
     if (count > 0) {
+        tcp->turn_bytes += (uint32_t)count;
         if (!tcp->close_due) on_bytes(tcp, (const uint8_t *)buf->base, (size_t)count);
         return;
     }

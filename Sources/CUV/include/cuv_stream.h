@@ -104,7 +104,8 @@ void cuv_stream_set_kept_limit(cuv_stream *stream, uint32_t bytes);
 /// The bytes kept: read, not taken. Valid until the next call on this stream.
 cuv_span cuv_stream_kept(const cuv_stream *stream);
 
-/// Writes all or queues what the carrier does not take now (copied). 0, or an error: nothing was taken and the stream is ending.
+/// Writes all or queues what the carrier does not take now (copied). 0, or an error: nothing was taken and the stream is ending. What the
+/// peer sent before its end may still be read (an early answer): the reader goes on until there is no more, then it hears on_broken.
 /// `more`: another write follows in this loop turn, so small bytes may wait for it (they leave at the end of the turn at the latest).
 int cuv_stream_write(cuv_stream *stream, const uint8_t *bytes, size_t count, bool more);
 int cuv_stream_write_spans(cuv_stream *stream, const cuv_span *spans, int count, bool more);
@@ -114,7 +115,8 @@ size_t cuv_stream_queued(const cuv_stream *stream);
 /// Half close behind the queue: the peer reads an end. Writing afterwards is CUV_E_CLOSED. Twice is once.
 int cuv_stream_shut(cuv_stream *stream);
 /// Ends both directions behind the queue, politely; what still comes in is thrown away. on_closed follows, with status 0 unless the queue
-/// could not be written. Reader and writer hear nothing more.
+/// could not be written. Reader and writer hear nothing more; a flow that still runs on it ends with CUV_E_CLOSED.
+/// TCP: the queue has 30 s for each step forward, then the peer 2 s to end too, so that what was written last is not lost to a reset.
 void cuv_stream_close(cuv_stream *stream);
 /// Ends now; the queue is thrown away; the peer sees a reset wherever the carrier has one. on_broken and on_closed follow
 /// with CUV_E_ABORTED, never inside the call. Twice is once.
