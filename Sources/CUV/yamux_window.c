@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A stream that is held back by its window moves one window a round trip, so half a window leaves in half a round trip. A window of twice the
-// bandwidth-delay product is never the limit: half of it takes a whole round trip, and there the growth ends by itself.
+// A stream that is held back by its window moves one window a round trip, however the bytes are spread over it: a window may well come in
+// one burst. A window of twice the bandwidth-delay product is never the limit: what leaves in a round trip is half of it, and there the
+// growth ends by itself.
 #include "yamux_window.h"
 
 #include "cw_yamux_frame.h"
@@ -22,8 +23,15 @@ void yamux_window_consume(yamux_window *window, uint64_t count) {
 
 bool yamux_window_is_due(const yamux_window *window) { return window->owed >= window->size / 2; }
 
+// Whether what is owed left faster than half a window a round trip. No product overflows: the time was found to be two round trips at most.
+static bool holds_the_peer_back(const yamux_window *window, const yamux_growth *growth, uint64_t now_ns) {
+    uint64_t taken_ns = now_ns - window->since_ns;
+    if (!yamux_window_is_due(window) || taken_ns / 2 >= growth->round_trip_ns) return false;
+    return taken_ns * window->size < 2 * growth->round_trip_ns * window->owed;
+}
+
 static uint32_t growth_due(const yamux_window *window, const yamux_growth *growth, uint64_t now_ns) {
-    if (!yamux_window_is_due(window) || now_ns - window->since_ns >= growth->round_trip_ns) return 0;
+    if (!holds_the_peer_back(window, growth, now_ns)) return 0;
     if (window->size >= growth->largest) return 0;
     uint64_t by = window->size;
     if (by > growth->largest - window->size) by = growth->largest - window->size;

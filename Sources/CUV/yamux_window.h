@@ -32,7 +32,7 @@ void yamux_window_consume(yamux_window *window, uint64_t count);
 /// Half a window is owed: time to announce.
 bool yamux_window_is_due(const yamux_window *window);
 
-/// Takes what to announce. When half a window left within a round trip the window, not the reader, is what holds the peer back:
+/// Takes what to announce. When more than half a window a round trip left, the window, not the reader, is what holds the peer back:
 /// then it doubles, out of `growth`.
 uint32_t yamux_window_announce(yamux_window *window, yamux_growth *growth, uint64_t now_ns);
 

@@ -49,7 +49,7 @@ static uint32_t grown(uint64_t trip, uint64_t rate, uint32_t largest, uint64_t l
         if (flow > w.open) flow = w.open;
         CHECK(yamux_window_receive(&w, (uint32_t)flow));
         yamux_window_consume(&w, flow);
-        if (yamux_window_is_due(&w)) yamux_window_announce(&w, &growth, now * ms);
+        if (yamux_window_is_due(&w)) yamux_window_announce(&w, &growth, (now + 1) * ms);
         CHECK(w.size == w.open + w.owed && w.size <= largest);
     }
     CHECK_EQUAL(growth.left, left - (w.size - CW_YAMUX_INITIAL_WINDOW));
@@ -67,6 +67,20 @@ static void the_window_meets_the_bandwidth_delay_product(void) {
     CHECK_EQUAL(grown(200, 1000000, 16 << 20, 1 << 20), (1 << 20) + 256 * 1024);   // the bound of all
 }
 
+// A fast way delivers a whole window at once, a little later than the shortest round trip that was measured.
+static void a_window_that_comes_in_one_burst_grows(void) {
+    yamux_window w;
+    yamux_growth growth = {.left = 64 << 20, .round_trip_ns = 50 * ms, .largest = 16 << 20};
+    yamux_window_init(&w, 0);
+    for (uint64_t now = 1; now <= 7; now++) {
+        uint32_t burst = w.open;
+        CHECK(yamux_window_receive(&w, burst));
+        yamux_window_consume(&w, burst);
+        yamux_window_announce(&w, &growth, now * 52 * ms);
+    }
+    CHECK_EQUAL(w.size, 16 << 20);
+}
+
 static void without_a_round_trip_nothing_grows(void) {
     yamux_window w;
     yamux_growth growth = {.left = 64 << 20, .largest = 16 << 20};
@@ -82,6 +96,7 @@ static void without_a_round_trip_nothing_grows(void) {
 int main(void) {
     the_table_is_a_set_of_ids();
     the_window_meets_the_bandwidth_delay_product();
+    a_window_that_comes_in_one_burst_grows();
     without_a_round_trip_nothing_grows();
     return 0;
 }
