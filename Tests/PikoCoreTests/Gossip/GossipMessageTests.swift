@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Gossip on the wire: the original's recorded messages in both directions, packets within their limit, hostile bytes.
+// No sockets; the vectors are read from Tests/vectors.
 
 import Foundation
 import Testing
