@@ -61,7 +61,8 @@ public final class AccessLog {
     private let requestFilter: HeaderFilter
     private let responseFilter: HeaderFilter
     private let scratch: UnsafeMutableRawBufferPointer
-    private var fields: [Field] = []
+    /// Room for the fields of one head while it is shown.
+    private let fields: UnsafeMutablePointer<Field>
     private var idle: [AccessLogEntry] = []
 
     private struct Field {
@@ -88,10 +89,13 @@ public final class AccessLog {
         requestFilter = HeaderFilter(configuration.requestHeaders)
         responseFilter = HeaderFilter(configuration.responseHeaders)
         scratch = .allocate(byteCount: LogSink.lineLimit, alignment: 16)
-        fields.reserveCapacity(Self.fieldLimit)
+        fields = .allocate(capacity: Self.fieldLimit)
     }
 
-    deinit { scratch.deallocate() }
+    deinit {
+        scratch.deallocate()
+        fields.deallocate()
+    }
 
     /// Starts the line of a request whose head is there. nil: no line is wanted. `visitFields` calls its argument for each
     /// header field of the request, in order.
@@ -148,26 +152,31 @@ public final class AccessLog {
     private func add(
         _ key: StaticString, to line: inout LogLine, _ filter: HeaderFilter, _ visitFields: (Visit) -> Void
     ) {
-        gather(filter, visitFields)
+        let count = gather(filter, visitFields)
         guard line.beginObject(key) else { return }
-        for index in fields.indices where !fields[index].isDone { list(from: index, in: &line) }
+        for index in 0..<count where !fields[index].isDone { list(from: index, to: count, in: &line) }
         line.endObject()
     }
 
-    private func gather(_ filter: HeaderFilter, _ visitFields: (Visit) -> Void) {
-        fields.removeAll(keepingCapacity: true)
+    private func gather(_ filter: HeaderFilter, _ visitFields: (Visit) -> Void) -> Int {
+        let fields = self.fields
+        var count = 0
         visitFields { name, value in
-            guard fields.count < Self.fieldLimit else { return }
+            guard count < Self.fieldLimit else { return }
             let verdict = filter.verdict(on: name)
-            if verdict != .hide { fields.append(Field(name: name, value: value, isRedacted: verdict == .redact)) }
+            guard verdict != .hide else { return }
+            fields[count] = Field(name: name, value: value, isRedacted: verdict == .redact)
+            count += 1
         }
+        return count
     }
 
     /// All values of one name, since a key may be in an object once.
-    private func list(from first: Int, in line: inout LogLine) {
+    private func list(from first: Int, to end: Int, in line: inout LogLine) {
+        let fields = self.fields
         let name = fields[first].name
         guard line.beginList(fieldName: name) else { return }
-        for index in first..<fields.count where fields[index].name.equalsName(name) {
+        for index in first..<end where fields[index].name.equalsName(name) {
             fields[index].isDone = true
             line.element(bytes: fields[index].isRedacted ? Self.bytes(of: Self.redacted) : fields[index].value)
         }

@@ -10,31 +10,42 @@ struct HeaderFilter: Sendable {
         case show, redact, hide
     }
 
-    private let allowed: [[UInt8]]
-    private let blocked: [[UInt8]]
-
-    /// Fields that carry credentials: their values are shown only where the allow list names them.
-    private static let credentials: [[UInt8]] = [
-        "authorization", "cookie", "set-cookie", "proxy-authorization", "x-piko-authorization",
-    ].map { Array($0.utf8) }
+    private let allowed: NameSet
+    private let blocked: NameSet
+    /// Fields whose values are shown only where the allow list names them.
+    private let credentials = NameSet(["authorization", "cookie", "set-cookie", "proxy-authorization", "x-piko-authorization"])
 
     init(_ configuration: HeaderFilterConfiguration) {
-        allowed = configuration.allowList.map { Array($0.lowercased().utf8) }
-        blocked = configuration.blockList.map { Array($0.lowercased().utf8) }
+        allowed = NameSet(configuration.allowList)
+        blocked = NameSet(configuration.blockList)
     }
 
     func verdict(on name: UnsafeRawBufferPointer) -> Verdict {
-        if !allowed.isEmpty { return Self.contains(allowed, name) ? .show : .hide }
-        if Self.contains(blocked, name) { return .hide }
-        return Self.contains(Self.credentials, name) ? .redact : .show
+        if !allowed.isEmpty { return allowed.contains(name) ? .show : .hide }
+        if blocked.contains(name) { return .hide }
+        return credentials.contains(name) ? .redact : .show
+    }
+}
+
+/// A few field names, asked for many others: most are told apart by their length.
+private struct NameSet: Sendable {
+    private let names: [[UInt8]]
+    /// Bit n: there is a name of n bytes; bit 63 for all longer ones.
+    private let lengths: UInt64
+
+    init(_ names: [String]) {
+        self.names = names.map { Array($0.lowercased().utf8) }
+        lengths = self.names.reduce(0) { $0 | Self.bit($1.count) }
     }
 
-    private static func contains(_ names: [[UInt8]], _ name: UnsafeRawBufferPointer) -> Bool {
-        for candidate in names where candidate.count == name.count {
-            if zip(candidate, name).allSatisfy({ $0 == lower($1) }) { return true }
-        }
-        return false
+    var isEmpty: Bool { lengths == 0 }
+
+    func contains(_ name: UnsafeRawBufferPointer) -> Bool {
+        guard lengths & Self.bit(name.count) != 0 else { return false }
+        return names.contains { $0.count == name.count && zip($0, name).allSatisfy { $0 == Self.lower($1) } }
     }
+
+    private static func bit(_ length: Int) -> UInt64 { 1 << UInt64(min(length, 63)) }
 
     private static func lower(_ byte: UInt8) -> UInt8 { byte >= 0x41 && byte <= 0x5A ? byte | 0x20 : byte }
 }

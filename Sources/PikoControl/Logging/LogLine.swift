@@ -139,16 +139,17 @@ public struct LogLine {
 
     /// A field name is a token, so nothing of it needs an escape; what is no token byte would not have been accepted.
     private mutating func canonical(_ name: UnsafeRawBufferPointer) {
+        let target = memory.baseAddress! + count
         var upper = true
-        for byte in name {
-            switch byte {
-            case 0x61...0x7A where upper: put(byte - 0x20)
-            case 0x41...0x5A where !upper: put(byte + 0x20)
-            case 0x00...0x20, 0x22, 0x5C, 0x7F...0xFF: put(UInt8(ascii: "?"))
-            default: put(byte)
-            }
+        for index in 0..<name.count {
+            let byte = name[index]
+            let isLetter = byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A
+            let isHarmless = byte > 0x20 && byte < 0x7F && byte != 0x22 && byte != 0x5C
+            let shown = isLetter ? (upper ? byte & 0xDF : byte | 0x20) : (isHarmless ? byte : UInt8(ascii: "?"))
+            target.storeBytes(of: shown, toByteOffset: index, as: UInt8.self)
             upper = byte == UInt8(ascii: "-")
         }
+        count += name.count
     }
 
     // MARK: Bytes
@@ -214,16 +215,28 @@ public struct LogLine {
         put(UInt8(ascii: "\""))
     }
 
-    /// Where the run of bytes that need no escape ends.
+    /// Where the run of bytes that need no escape ends. Eight at a time while there are so many.
     private func plainRun(_ bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
         var at = start
-        while at < bytes.count {
-            let byte = bytes[at]
-            if byte < 0x20 || byte >= 0x7F || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { break }
-            at += 1
+        while at + 8 <= bytes.count {
+            let special = Self.special(bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self).littleEndian)
+            if special != 0 { return at + special.trailingZeroBitCount / 8 }
+            at += 8
         }
+        while at < bytes.count, Self.special(UInt64(bytes[at]) | 0x6161_6161_6161_6100) == 0 { at += 1 }
         return at
     }
+
+    /// Of eight bytes, the first in the lowest bits: the high bit of each that needs an escape or is not ASCII. Bits above the
+    /// first one found may be wrong.
+    private static func special(_ word: UInt64) -> UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let controls = (word &- ones &* 0x20) & ~word
+        let quotes = zeros(word ^ ones &* 0x22) | zeros(word ^ ones &* 0x5C) | zeros(word ^ ones &* 0x7F)
+        return (controls | quotes | word) & (ones &* 0x80)
+    }
+
+    private static func zeros(_ word: UInt64) -> UInt64 { (word &- 0x0101_0101_0101_0101) & ~word }
 
     /// Copies what fits of a run; returns how many bytes.
     private mutating func copy(_ bytes: UnsafeRawBufferPointer, from start: Int, to end: Int) -> Int {

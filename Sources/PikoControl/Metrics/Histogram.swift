@@ -10,12 +10,10 @@ public struct Histogram: Equatable, Sendable {
 
     public init(_ scale: Scale) { counts = Array(repeating: 0, count: scale.bounds.count + 1) }
 
-    /// Counts a value. `scale` is the one it was made with.
-    public mutating func observe(_ value: UInt64, _ scale: Scale) {
-        var bucket = 0
-        while bucket < scale.bounds.count, value > scale.bounds[bucket] { bucket += 1 }
-        counts[bucket] &+= 1
-        sum &+= value
+    /// What was counted elsewhere.
+    init(counts: [UInt64], sum: UInt64) {
+        self.counts = counts
+        self.sum = sum
     }
 
     /// Adds another of the same scale.
@@ -55,5 +53,37 @@ public struct Histogram: Equatable, Sendable {
         func sum(_ value: UInt64) -> String {
             unit == 1 ? String(value) : String(Double(value) / Double(unit))
         }
+    }
+}
+
+/// A histogram that is counted into: plain memory, touched on one loop only.
+final class HistogramCells {
+    private let bounds: UnsafeMutablePointer<UInt64>
+    private let boundCount: Int
+    /// A count for each bound, one for what is above all, and the sum.
+    private let cells: UnsafeMutablePointer<UInt64>
+
+    init(_ scale: Histogram.Scale) {
+        boundCount = scale.bounds.count
+        bounds = .allocate(capacity: boundCount)
+        for (index, bound) in scale.bounds.enumerated() { (bounds + index).initialize(to: bound) }
+        cells = .allocate(capacity: boundCount + 2)
+        cells.initialize(repeating: 0, count: boundCount + 2)
+    }
+
+    deinit {
+        bounds.deallocate()
+        cells.deallocate()
+    }
+
+    func observe(_ value: UInt64) {
+        var bucket = 0
+        while bucket < boundCount, value > bounds[bucket] { bucket &+= 1 }
+        cells[bucket] &+= 1
+        cells[boundCount &+ 1] &+= value
+    }
+
+    var histogram: Histogram {
+        Histogram(counts: (0...boundCount).map { cells[$0] }, sum: cells[boundCount + 1])
     }
 }

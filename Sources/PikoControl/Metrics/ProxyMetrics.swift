@@ -5,17 +5,26 @@
 /// The counters of one loop's proxy.
 public final class ProxyMetrics {
     private var inFlight = 0
-    private var requestSize = Histogram(.size)
-    private var responseSize = Histogram(.size)
+    private let requestSize = HistogramCells(.size)
+    private let responseSize = HistogramCells(.size)
     private var series: [ProxySeries] = []
-    /// Where in `series` a status and method are, plus one.
-    private var places = [UInt16](repeating: 0, count: (lastStatus - firstStatus + 2) * methods)
+    /// The cells of each status and method; nil until there was one.
+    private let cells: UnsafeMutablePointer<HistogramCells?>
 
     private static let firstStatus = 100
     private static let lastStatus = 599
     private static let methods = RequestMethod.allCases.count
+    private static let cellCount = (lastStatus - firstStatus + 2) * methods
 
-    public init() {}
+    public init() {
+        cells = .allocate(capacity: Self.cellCount)
+        cells.initialize(repeating: nil, count: Self.cellCount)
+    }
+
+    deinit {
+        cells.deinitialize(count: Self.cellCount)
+        cells.deallocate()
+    }
 
     /// A request's head is there.
     public func began() { inFlight += 1 }
@@ -25,37 +34,39 @@ public final class ProxyMetrics {
         status: Int, method: UnsafeRawBufferPointer, nanoseconds: UInt64, requestBytes: UInt64, responseBytes: UInt64
     ) {
         inFlight -= 1
-        series[place(of: status, RequestMethod(method))].latency.observe(nanoseconds, .latency)
-        requestSize.observe(requestBytes, .size)
-        responseSize.observe(responseBytes, .size)
+        latency(of: status, RequestMethod(method)).observe(nanoseconds)
+        requestSize.observe(requestBytes)
+        responseSize.observe(responseBytes)
     }
 
     public var snapshot: ProxySnapshot {
         var snapshot = ProxySnapshot()
         snapshot.inFlight = inFlight
-        snapshot.requestSize = requestSize
-        snapshot.responseSize = responseSize
-        for one in series { snapshot.series[one.key] = one.latency }
+        snapshot.requestSize = requestSize.histogram
+        snapshot.responseSize = responseSize.histogram
+        for one in series { snapshot.series[one.key] = one.latency.histogram }
         return snapshot
     }
 
     /// A service may answer with any three digits; what is no status of HTTP is counted as 0.
-    private func place(of status: Int, _ method: RequestMethod) -> Int {
+    private func latency(of status: Int, _ method: RequestMethod) -> HistogramCells {
         let isKnown = status >= Self.firstStatus && status <= Self.lastStatus
         let row = isKnown ? status - Self.firstStatus + 1 : 0
         let index = row * Self.methods + Int(method.rawValue)
-        if places[index] == 0 {
-            let key = ProxySeriesKey(status: isKnown ? status : 0, method: method.label)
-            series.append(ProxySeries(key: key, latency: Histogram(.latency)))
-            places[index] = UInt16(series.count)
-        }
-        return Int(places[index]) - 1
+        return cells[index] ?? add(ProxySeriesKey(status: isKnown ? status : 0, method: method.label), at: index)
+    }
+
+    private func add(_ key: ProxySeriesKey, at index: Int) -> HistogramCells {
+        let latency = HistogramCells(.latency)
+        series.append(ProxySeries(key: key, latency: latency))
+        cells[index] = latency
+        return latency
     }
 }
 
 private struct ProxySeries {
     let key: ProxySeriesKey
-    var latency: Histogram
+    let latency: HistogramCells
 }
 
 /// The labels of a series.

@@ -33,11 +33,11 @@ struct MetricsTests {
 
     @Test("histogram: a bound is part of its bucket, buckets add up, above all is +Inf")
     func histogram() {
-        var histogram = Histogram(.latency)
-        for value in [5_000_000, 5_000_001, 10_000_000_000, 10_000_000_001] as [UInt64] { histogram.observe(value, .latency) }
+        let cells = HistogramCells(.latency)
+        for value in [5_000_000, 5_000_001, 10_000_000_000, 10_000_000_001] as [UInt64] { cells.observe(value) }
         var page = PrometheusText()
         page.begin("h", .histogram, "H.")
-        page.sample([], histogram, .latency)
+        page.sample([], cells.histogram, .latency)
         #expect(page.text.contains("h_bucket{le=\"0.005\"} 1\n"))
         #expect(page.text.contains("h_bucket{le=\"0.01\"} 2\n"))
         #expect(page.text.contains("h_bucket{le=\"5\"} 2\n"))
