@@ -18,6 +18,7 @@ final class AgentLoop {
     private let turnstile: Turnstile
     private var listeners: [AgentListener] = []
     private var openTunnels = 0
+    private var isDraining = false
     /// By endpoint.
     private(set) var metrics: [String: ProxyMetrics] = [:]
 
@@ -47,6 +48,7 @@ final class AgentLoop {
 
     /// Takes no new streams; those open go on.
     func drain() {
+        isDraining = true
         for listener in listeners { listener.drain() }
     }
 
@@ -67,7 +69,10 @@ final class AgentLoop {
         turnstile.wake()
     }
 
-    func streamDidEnd() { turnstile.wake() }
+    /// Waking the main thread costs a system call, so not for every request.
+    func streamDidEnd() {
+        if isDraining && busyCount == 0 { turnstile.wake() }
+    }
 
     /// The first dial of a listener failed for good: the process ends.
     func fail() { turnstile.fail() }
