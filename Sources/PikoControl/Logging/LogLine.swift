@@ -27,9 +27,9 @@ public struct LogLine {
     }
 
     /// Goes on with a line of which `count` bytes are there, the last of them an element, and keeps `room` more for what
-    /// comes later.
+    /// comes later. Closing brackets of a line that was full may stand in the reserve already.
     init(memory: UnsafeMutableRawBufferPointer, resumingAt count: Int, wasCut: Bool, keeping room: Int = 0) {
-        precondition(count + room + Self.reserve <= memory.count, "no room for the rest of the line")
+        precondition(count + room <= memory.count, "no room for the rest of the line")
         self.memory = memory
         self.count = count
         self.wasCut = wasCut

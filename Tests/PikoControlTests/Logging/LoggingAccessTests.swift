@@ -132,6 +132,18 @@ struct LoggingAccessTests {
         #expect(try capture.objects().last?["cut"] as? Bool == true)
     }
 
+    @Test("access: a line filled to any of its last bytes by the request is finished all the same")
+    func filled() throws {
+        let log = log()
+        for size in 3_300...3_900 {
+            let entry = begin(log, [("big", String(repeating: "x", count: size))])
+            withFields([("more", "y")]) { log.respond(entry!, visitFields: $0) }
+            end(log, entry, error: "client closed")
+            #expect(try #require(capture.lines.last).utf8.count <= 4096)
+        }
+        #expect(try request()["error"] as? String == "client closed")
+    }
+
     @Test("access: entries of requests under way at once do not mix")
     func interleaved() throws {
         let log = log()
