@@ -13,12 +13,14 @@ void cuv_stream_opened(cuv_stream *stream) {
 }
 
 // The same bytes with room for `more` behind them. Takes buf (may be NULL); NULL without memory (then buf is unchanged).
+// A byte that waits moves once or twice, however slowly a large backlog is taken: it grows to twice its size or is moved only when half
+// of what it was is gone.
 static cuv_buf *with_room(cuv_loop *loop, cuv_buf *buf, size_t more) {
     if (!buf) return cuv_buf_take(loop, more);
     size_t count = cuv_buf_count(buf);
     if (buf->capacity - buf->end >= more) return buf;
     bool compact = buf->capacity - count >= more && buf->start >= count / 2;
-    cuv_buf *to = compact ? buf : cuv_buf_take(loop, buf->capacity - count >= more ? buf->capacity : count + more);
+    cuv_buf *to = compact ? buf : cuv_buf_take(loop, 2 * count + more);
     if (!to) return NULL;
     memmove(to->bytes, buf->bytes + buf->start, count);
     if (to != buf) cuv_buf_give(loop, buf);

@@ -206,10 +206,27 @@ static void is_useless(void *ctx) {
     CHECK_EQUAL(releases, 6);
 }
 
+// A slow reader of a large window: what waits is not copied again for each piece that comes.
+static void a_backlog_stays_put(void *ctx) {
+    static const uint8_t piece[16 * 1024];
+    (void)ctx;
+    fresh(sizeof piece);
+    for (int i = 0; i < 255; i++) CHECK_EQUAL(cuv_stream_deliver(&f->stream, piece, sizeof piece), 0);
+    int moves = 0;
+    for (int i = 0; i < 1000; i++) {
+        const uint8_t *before = cuv_stream_kept(&f->stream).bytes;
+        CHECK_EQUAL(cuv_stream_deliver(&f->stream, piece, sizeof piece), 0);
+        moves += cuv_stream_kept(&f->stream).bytes != before;
+        f->stream.kept->start += sizeof piece;   // as a reader that takes a piece and pauses
+    }
+    CHECK(moves <= 8);
+    cuv_stream_close(&f->stream);
+}
+
 int main(void) {
     loop = loop_up("core");
     void (*steps[])(void *) = {keeps_what_is_left, off_keeps, on_tells, is_closed, limit_pauses, taking_goes_on, is_aborted,
-                               replaced_inside, ended_inside, drain_and_break, is_reset, writing_broke, nobody_reads, is_useless};
+                               replaced_inside, ended_inside, drain_and_break, is_reset, writing_broke, nobody_reads, is_useless, a_backlog_stays_put};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) on_loop(loop, steps[i], NULL);
     loop_down(loop);
     return 0;
