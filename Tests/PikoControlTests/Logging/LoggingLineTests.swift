@@ -41,6 +41,18 @@ struct LoggingLineTests {
         #expect(text.dropLast().utf8.allSatisfy { $0 >= 0x20 && $0 < 0x7F })
     }
 
+    @Test("line: a byte that needs an escape is found wherever it is in a text", arguments: [0x00, 0x1F, 0x22, 0x5C, 0x7F, 0xC3] as [UInt8])
+    func everyOffset(byte: UInt8) throws {
+        let special: [UInt8] = byte == 0xC3 ? [0xC3, 0xA4] : [byte]
+        for length in 0..<20 {
+            for offset in 0...length {
+                var text = [UInt8](repeating: 0x61, count: length)
+                text.insert(contentsOf: special, at: offset)
+                #expect(try value(of: text) == String(decoding: text, as: UTF8.self))
+            }
+        }
+    }
+
     @Test("line: well-formed UTF-8 stays", arguments: ["ä", "€", "😀", "퟿", "", "\u{10FFFF}", "a😀b"])
     func wellFormed(text: String) throws {
         #expect(try value(of: Array(text.utf8)) == text)
