@@ -34,6 +34,7 @@ struct Piko: ParsableCommand {
     )
 
     static func main() {
+        StandardDescriptors.open()
         leave(run(Array(CommandLine.arguments.dropFirst())))
     }
 
