@@ -14,9 +14,25 @@ static void read_stop(cuv_stream *stream) {
     if (!half_closed && ws->carrier) cuv_stream_read_stop(ws->carrier);
 }
 
+// The peer does not answer our close frame and goes on: for the reader that is its end.
+static void patience_ended(void *ctx) {
+    ws_stream *ws = ctx;
+    ws->close_taken = true;
+    cuv_stream_deliver_end(&ws->base);
+}
+
+// Behind a close frame nothing of ours follows (RFC 6455 5.5.1), so the carrier's direction ends with it: a peer that reads on sees that.
+static int shut_for_good(ws_stream *ws) {
+    int error = ws_send_close(ws, WS_NORMAL);
+    if (!error) error = cuv_stream_shut(ws->carrier);
+    ws->patience = cuv_timer_new(ws->base.loop, patience_ended, ws);
+    if (ws->patience) cuv_timer_arm(ws->patience, WS_CLOSE_MS);
+    return error;
+}
+
 static int shut(cuv_stream *stream) {
     ws_stream *ws = (ws_stream *)stream;
-    if (!ws->half_close) return ws_send_close(ws, WS_NORMAL);
+    if (!ws->half_close) return shut_for_good(ws);
     int error = ws_send_frame(ws, CW_WS_BINARY, NULL, 0);
     ws->end_sent = true;
     return error;
@@ -76,6 +92,7 @@ static void carrier_closed(void *ctx, cuv_stream *carrier, int status) {
     ws_stream *ws = ctx;
     ws->dead = true;
     ws->carrier = NULL;
+    cuv_timer_free(ws->patience);
     cuv_stream_finish(&ws->base, status);
 }
 

@@ -5,15 +5,17 @@
 #define WS_STREAM_H
 
 #include "cuv_error.h"
+#include "cuv_timer.h"
 #include "cw_ws_frame.h"
 #include "stream_core.h"
 
 enum { WS_NORMAL = 1000, WS_PROTOCOL_ERROR = 1002, WS_UNACCEPTABLE = 1003, WS_NO_STATUS = 1005, WS_INTERNAL_ERROR = 1011 };  // RFC 6455 7.4.1
-enum { WS_CONTROL_MAX = 125 };
+enum { WS_CONTROL_MAX = 125, WS_CLOSE_MS = 5000 };
 
 typedef struct ws_stream {
     cuv_stream base;
     cuv_stream *carrier;       // owned until its on_closed; then NULL
+    cuv_timer *patience;       // how long the peer may take to answer our close frame; else NULL
     uint64_t left;             // payload bytes of the frame under way that did not come yet
     uint64_t phase;            // those that came
     cw_ws_header frame;        // the frame under way

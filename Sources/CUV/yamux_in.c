@@ -74,7 +74,7 @@ static yamux_stream *find_or_accept(cuv_yamux *session, const cw_yamux_header *h
         break_rules(session);
         return NULL;
     }
-    if (opens) return yamux_accept(session, header->stream);
+    if (opens) return yamux_accept(session, header->stream, header->type == CW_YAMUX_WINDOW);
     if (!stream) take_stray(session, header);
     return stream;
 }

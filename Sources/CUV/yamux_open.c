@@ -35,7 +35,7 @@ static void refuse(cuv_yamux *session, uint32_t id) {
     session->late += CW_YAMUX_INITIAL_WINDOW;
 }
 
-yamux_stream *yamux_accept(cuv_yamux *session, uint32_t id) {
+yamux_stream *yamux_accept(cuv_yamux *session, uint32_t id, bool bare) {
     if (id > session->peer_last_id) session->peer_last_id = id;
     bool room = !session->no_more_accepts && session->alive < session->max_streams;
     yamux_stream *stream = room ? yamux_stream_new(session, id, NULL, NULL) : NULL;
@@ -50,7 +50,7 @@ yamux_stream *yamux_accept(cuv_yamux *session, uint32_t id) {
         yamux_reset(stream, 0);
         return NULL;
     }
-    // Whoever opened it writes at once; the ACK only frees one of the peer's places, so it may go along with the answer.
-    yamux_put_lazily(session, CW_YAMUX_WINDOW, CW_YAMUX_ACK, id, 0);
+    // Who has nothing to say yet may wait for the ACK. Else it only frees one of the peer's places, and may go along with the answer.
+    (bare ? yamux_put : yamux_put_lazily)(session, CW_YAMUX_WINDOW, CW_YAMUX_ACK, id, 0);
     return stream;
 }

@@ -48,8 +48,8 @@ void yamux_reset(yamux_stream *stream, int error);
 void yamux_stream_lose(yamux_stream *stream);
 
 // yamux_open.c
-/// A SYN of the peer. The stream, or NULL: it was refused, or the session is over. Calls the user.
-yamux_stream *yamux_accept(cuv_yamux *session, uint32_t id);
+/// A SYN of the peer. The stream, or NULL: it was refused, or the session is over. `bare`: no data came with it. Calls the user.
+yamux_stream *yamux_accept(cuv_yamux *session, uint32_t id, bool bare);
 
 // yamux_time.c
 /// Makes sure that the session's timer fires by then.

@@ -5,6 +5,7 @@
 
 #include "cw_ws_frame.h"
 #include "cw_ws_mask.h"
+#include "ws_stream.h"
 
 typedef struct heard {
     uint8_t bytes[1 << 18];
@@ -271,7 +272,7 @@ static void without_half_close_shut_sends_a_close_frame(void) {
     uint8_t wire[64];
     fixture *f = begin(false, false);
     CHECK_EQUAL(cuv_stream_shut(f->h.stream), 0);
-    CHECK(f->t->out_count == 4 && memcmp(f->t->out, "\x88\x02\x03\xe8", 4) == 0);
+    CHECK(f->t->out_count == 4 && memcmp(f->t->out, "\x88\x02\x03\xe8", 4) == 0 && f->t->shut);
     size_t count = frame(wire, CW_WS_BINARY, true, true, "", 0);   // means nothing here
     count += frame(wire + count, CW_WS_BINARY, true, true, "late", 4);
     tap_feed(f->t, wire, count, 0);
@@ -280,6 +281,17 @@ static void without_half_close_shut_sends_a_close_frame(void) {
     tap_feed(f->t, wire, count, 0);
     turn(f->loop);
     CHECK(f->h.ends == 1 && f->h.closed == 1 && f->h.status == 0);
+    end(f);
+}
+
+static bool is_closed(void *ctx) { return ((fixture *)ctx)->h.closed > 0; }
+
+static void a_close_frame_that_is_not_answered_is_an_end(void) {
+    fixture *f = begin(false, false);
+    CHECK_EQUAL(cuv_stream_shut(f->h.stream), 0);
+    cuv_timer_arm(((ws_stream *)f->h.stream)->patience, 1);   // not 5 s
+    turn_until(f->loop, is_closed, f, 5);
+    CHECK(f->h.ends == 1 && f->h.broken == 0 && f->h.status == 0);
     end(f);
 }
 
@@ -357,6 +369,7 @@ int main(void) {
     a_broken_carrier_breaks_the_stream();
     half_close_is_an_empty_message();
     without_half_close_shut_sends_a_close_frame();
+    a_close_frame_that_is_not_answered_is_an_end();
     hostile_frames_end_the_stream();
     failing_says_why();
     a_ping_flood_is_not_queued();

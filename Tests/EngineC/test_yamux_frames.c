@@ -112,8 +112,13 @@ static void accepting_acknowledges(void) {
     expect(f, &at, DATA, 0, 2, 6);
     expect_nothing(f, &at);
     feed(f, WINDOW, SYN, 4, 0);
-    await_frames(f);
+    CHECK_EQUAL(f->t->writes, 2);
     expect(f, &at, WINDOW, ACK, 4, 0);
+    expect_nothing(f, &at);
+    feed_frame(f, DATA, SYN, 6, 1, "x", 1);
+    CHECK_EQUAL(f->t->writes, 2);
+    await_frames(f);
+    expect(f, &at, WINDOW, ACK, 6, 0);
     expect_nothing(f, &at);
     end(f);
 }
