@@ -201,6 +201,7 @@ def test_a_client_that_leaves_closes_the_service_connection_within_a_second(web,
     client = web.serve(handler).client()
     client.request(web.endpoint)
     if stage == "in the upload":
+        assert started.wait(10)
         client.close()
         web.service.request()
         started.clear(), ended.clear()

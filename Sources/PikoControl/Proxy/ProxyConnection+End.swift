@@ -38,10 +38,12 @@ extension ProxyConnection {
         flow = nil
     }
 
-    func giveMessageBack() {
-        guard let message else { return }
-        self.message = nil
-        proxy.giveBack(message)
+    func giveMessageBack() { giveBack(&message) }
+
+    func giveBack(_ memory: inout HeadWriter?) {
+        guard let given = memory else { return }
+        memory = nil
+        proxy.giveBack(given)
     }
 
     private func awaitNext() {

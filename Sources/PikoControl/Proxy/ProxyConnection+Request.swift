@@ -8,20 +8,37 @@ import PikoEngine
 extension ProxyConnection {
     /// A body announced to be at most so long is held while it is passed on.
     static let heldBodyLimit: UInt64 = 64 * 1024
-    /// What a stream keeps by itself; a longer head needs its limit raised.
-    private static let usualKeptLimit = 64 * 1024
+    /// An incomplete head of at most so many bytes stays with its stream; a longer one is gathered here, so that it is not the
+    /// stream's window that decides how long a head can be.
+    static let streamHeadLimit = 32 * 1024
+    private static let mostEmptyLines = 4
 
     // MARK: Heads
 
-    /// Bytes of a head, from its first one. Returns how many were taken.
+    /// Bytes of a head. Returns how many were taken.
     func readHead(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard let gathered = gatheredHead else { return scanHead(bytes, isGathered: false) }
+        gatheredHead = nil
+        let before = gathered.count
+        gathered.append(bytes)
+        let taken = scanHead(gathered.bytes, isGathered: true)
+        if taken == 0 {
+            gatheredHead = gathered
+            return bytes.count
+        }
+        proxy.giveBack(gathered)
+        return taken - before
+    }
+
+    /// Bytes of a head, from its first one.
+    private func scanHead(_ bytes: UnsafeRawBufferPointer, isGathered: Bool) -> Int {
         if !headBegan { headDidBegin() }
         switch scanner.next(bytes) {
-        case .needsMore: return waitForHead(bytes)
+        case .needsMore: return waitForHead(bytes, isGathered: isGathered)
         case .malformed: return refuse(proxy.requestHead.parse(bytes) ?? .badLineEnd, bytes)
-        case .head(2) where !skippedEmptyLine:
-            // One empty line in front of a request is forgiven (RFC 9112 2.2).
-            skippedEmptyLine = true
+        case .head(2) where emptyLines < Self.mostEmptyLines:
+            // Empty lines in front of a request are forgiven (RFC 9112 2.2), within reason.
+            emptyLines += 1
             scanner.reset()
             return 2
         case .head(let count):
@@ -35,23 +52,23 @@ extension ProxyConnection {
         if requestsServed > 0 { setClock(proxy.settings.readHeaderTimeout) }
     }
 
-    private func waitForHead(_ bytes: UnsafeRawBufferPointer) -> Int {
-        let limit = proxy.settings.headLimits.bytes
-        if bytes.count > limit { return refuse(.headTooLarge, bytes) }
-        if bytes.count >= Self.usualKeptLimit / 2, !hasLargeKeptLimit, limit >= Self.usualKeptLimit / 2 {
-            hasLargeKeptLimit = true
-            downstream.setKeptLimit(limit + 1)
-        }
-        return 0
+    private func waitForHead(_ bytes: UnsafeRawBufferPointer, isGathered: Bool) -> Int {
+        if bytes.count > proxy.settings.headLimits.bytes { return refuse(.headTooLarge, bytes) }
+        if isGathered || bytes.count < Self.streamHeadLimit { return 0 }
+        gatheredHead = gathering(bytes)
+        return bytes.count
+    }
+
+    func gathering(_ bytes: UnsafeRawBufferPointer) -> HeadWriter {
+        let gathered = proxy.takeMessage()
+        gathered.append(bytes)
+        return gathered
     }
 
     private func headDidEnd() {
         scanner.reset()
-        skippedEmptyLine = false
+        emptyLines = 0
         headBegan = false
-        guard hasLargeKeptLimit else { return }
-        hasLargeKeptLimit = false
-        downstream.setKeptLimit(Self.usualKeptLimit)
     }
 
     /// Answers a head that is refused, and ends the connection: what follows on it cannot be trusted.

@@ -12,18 +12,31 @@ extension ProxyConnection {
             upstreamIsDirty = true
             return bytes.count
         }
-        switch responseScanner.next(bytes) {
-        case .needsMore: return waitForResponse(bytes)
-        case .malformed(let error): return refuseResponse(error.description, bytes)
-        case .head(let count): return beginResponse(bytes, count)
+        guard let gathered = gatheredResponse else { return scanResponse(bytes, isGathered: false) }
+        // Its memory is read until the end of this call, whatever happens to the exchange meanwhile.
+        gatheredResponse = nil
+        let before = gathered.count
+        gathered.append(bytes)
+        let taken = scanResponse(gathered.bytes, isGathered: true)
+        if taken == 0 {
+            gatheredResponse = gathered
+            return bytes.count
         }
+        proxy.giveBack(gathered)
+        return taken - before
     }
 
-    private func waitForResponse(_ bytes: UnsafeRawBufferPointer) -> Int {
-        let limit = proxy.settings.headLimits.bytes
-        if bytes.count > limit { return refuseResponse("head too large", bytes) }
-        if bytes.count >= 32 * 1024 { upstream?.setKeptLimit(limit + 1) }
-        return 0
+    /// Bytes of a head, from its first one.
+    private func scanResponse(_ bytes: UnsafeRawBufferPointer, isGathered: Bool) -> Int {
+        switch responseScanner.next(bytes) {
+        case .malformed(let error): return refuseResponse(error.description, bytes)
+        case .head(let count): return beginResponse(bytes, count)
+        case .needsMore:
+            if bytes.count > proxy.settings.headLimits.bytes { return refuseResponse("head too large", bytes) }
+            if isGathered || bytes.count < Self.streamHeadLimit { return 0 }
+            gatheredResponse = gathering(bytes)
+            return bytes.count
+        }
     }
 
     private func refuseResponse(_ reason: String, _ bytes: UnsafeRawBufferPointer) -> Int {
@@ -59,6 +72,7 @@ extension ProxyConnection {
     }
 
     func abortUpstream() {
+        giveBack(&gatheredResponse)
         if let tunnel { tried.append(tunnel) }
         tunnel = nil
         guard let connection = upstream else { return }

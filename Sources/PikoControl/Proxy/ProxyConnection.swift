@@ -34,9 +34,10 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
 
     // Heads.
     var scanner = HeadScanner()
-    var skippedEmptyLine = false
+    var emptyLines = 0
     var headBegan = false
-    var hasLargeKeptLimit = false
+    /// A long head so far.
+    var gatheredHead: HeadWriter?
     /// The client half closed; what it sent before is still answered.
     var clientEnded = false
     var requestsServed: UInt64 = 0
@@ -64,6 +65,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var tunnel: TunnelID?
     var isSelecting = false
     var responseScanner = HeadScanner()
+    /// A long response head so far.
+    var gatheredResponse: HeadWriter?
     var response = ResponseTraits()
     /// Behind the response head, during the call that reads it; and how much of it was passed on there.
     var responseRest = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -172,6 +175,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         guard connection === downstream else { return }
         if state == .exchange { handle(.clientGone) }
         if state == .parked { forgetRequest() }
+        giveBack(&gatheredHead)
         let hasMoved = state == .over && downstreamIsGone
         state = .over
         deadline = .max

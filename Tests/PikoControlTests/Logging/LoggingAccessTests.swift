@@ -68,6 +68,15 @@ struct LoggingAccessTests {
             """#))
     }
 
+    @Test("access: a line cut short by the request's head still takes the response and its end", arguments: [3000, 3600, 3700, 8000])
+    func cut(length: Int) throws {
+        let log = log()
+        let entry = try #require(begin(log, [("x-long", String(repeating: "v", count: length)), ("x", "y")]))
+        withFields([("Via", String(repeating: "v", count: length))]) { log.respond(entry, visitFields: $0) }
+        end(log, entry)
+        #expect(try request()["status"] as? Int == 200)
+    }
+
     @Test("access: values of one name are one list")
     func repeated() throws {
         let log = log()
