@@ -51,16 +51,16 @@ def test_a_reader_that_does_not_read_holds_nothing_up(start):
     lines = []
 
     def counted():
-        """Lines of requests, and how many more the log says it dropped."""
+        """Lines of requests, and how many lines of any kind the log says it dropped."""
         lines.extend(json.loads(line) for line in (child.stderr.read() or b"").splitlines())
         requests = sum(line["msg"] == "request" for line in lines)
         return requests, sum(line["dropped"] for line in lines if line["msg"] == "log lines dropped")
 
     assert counted()[0] < 200
     ask(proxy, 1)
-    eventually(lambda: sum(counted()) == 201)
+    eventually(lambda: sum(counted()) >= 201)
     requests, dropped = counted()
-    assert requests > 10 and dropped > 10
+    assert 10 < requests < 201 and dropped > 10
     child.stderr.close()
 
 
