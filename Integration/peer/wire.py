@@ -109,6 +109,11 @@ class Wire:
     def reset(self):
         """Closes with a TCP reset."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        # A thread of ours that reads would keep the socket open, and nothing would be sent; this wakes it and sends nothing.
+        try:
+            self.sock.shutdown(socket.SHUT_RD)
+        except OSError:
+            pass
         self.sock.close()
 
     def close(self):
