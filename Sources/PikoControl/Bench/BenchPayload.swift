@@ -3,6 +3,12 @@
 // One copy for a process, whatever the number of loops and clients.
 // Made once, read from all loops, never written again.
 
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
+
 /// Random bytes.
 final class BenchPayload: Sendable {
     let count: Int
@@ -20,8 +26,7 @@ final class BenchPayload: Sendable {
     /// Whether `bytes` are what it has from `offset` on.
     func matches(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Bool {
         guard offset + bytes.count <= count else { return false }
-        return storage.withUnsafeBytes { whole in
-            UnsafeRawBufferPointer(rebasing: whole[offset..<offset + bytes.count]).elementsEqual(bytes)
-        }
+        guard let start = bytes.baseAddress else { return true }
+        return storage.withUnsafeBytes { memcmp($0.baseAddress! + offset, start, bytes.count) == 0 }
     }
 }
