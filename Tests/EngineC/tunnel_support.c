@@ -18,7 +18,7 @@ static void on_nudge(uv_timer_t *timer) { (void)timer; }
 static void waiting_turn(cuv_loop *loop) {
     uv_timer_t *nudge = malloc(sizeof *nudge);
     uv_timer_init(&loop->uv, nudge);
-    uv_timer_start(nudge, on_nudge, 1, 0);
+    uv_timer_start(nudge, on_nudge, 1, 1);   // again: a late first one fires before the poll, which would then wait without it
     uv_run(&loop->uv, UV_RUN_ONCE);
     uv_close((uv_handle_t *)nudge, (uv_close_cb)free);
 }
