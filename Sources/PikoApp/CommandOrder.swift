@@ -21,22 +21,38 @@ enum CommandOrder {
         var moved: [String] = []
         var rest = arguments[...]
         var word = root
+        var valued: Set<String> = []
         while !word.next.isEmpty, let first = rest.first, first != "--" {
             if let next = word.next[first] {
                 path.append(first)
+                valued.formUnion(word.valued)
                 word = next
                 rest = rest.dropFirst()
             } else if first.hasPrefix("-"), first.count > 1, !path.isEmpty {
-                moved += takeFlag(&rest, word.valued)
+                moved += takeFlag(&rest, valued.union(word.valued))
             } else if word.standard == nil, !first.hasPrefix("-") {
                 throw unknown(path + [first], among: word)
             } else {
                 break
             }
         }
-        if let standard = word.standard { path.append(standard) }
+        if let standard = word.standard {
+            path.append(standard)
+        } else if !word.next.isEmpty {
+            try checkUnfinished(path, moved + rest, among: word)
+        }
         return path + moved + rest
     }
+
+    /// A command line that ends before its command does may only ask for help or the version.
+    private static func checkUnfinished(_ path: [String], _ flags: [String], among word: Word) throws {
+        if flags.isEmpty || flags.contains(where: informing.contains) { return }
+        if path.isEmpty { throw CommandExit.failure("\(flags[0]): unknown flag") }
+        let known = word.next.keys.sorted().joined(separator: ", ")
+        throw CommandExit.failure("\(path.joined(separator: " ")): missing command, expected \(known)")
+    }
+
+    private static let informing: Set<String> = ["-h", "--help", "--version"]
 
     private static func unknown(_ path: [String], among word: Word) -> CommandExit {
         let known = word.next.keys.sorted().joined(separator: ", ")
@@ -51,7 +67,7 @@ enum CommandOrder {
 
     private static var root: Word {
         let gossip = Word(next: ["nodes": Word(), "node": Word()])
-        let status = Word(next: ["upstream": Word(next: ["endpoints": Word()]), "cluster": gossip, "gossip": gossip])
+        let status = Word(next: ["upstream": Word(next: ["endpoints": Word()]), "cluster": gossip, "gossip": gossip], valued: flags(StatusConfiguration.keys))
         let agent = flags(AgentConfiguration.keys)
         let forward = flags(ForwardConfiguration.keys)
         return Word(next: [
