@@ -46,6 +46,8 @@ static cuv_moving *pack(const cuv_stream *stream, size_t skip, const uint8_t *ex
 
 cuv_moving *cuv_tcp_detach(cuv_stream *stream, size_t skip, const uint8_t *extra, size_t extra_count, int *error) {
     cuv_tcp *tcp = cuv_tcp_of(stream);
+    // Corked bytes need not wait for the end of the turn: they only would keep the connection here.
+    if (stream->ops == &cuv_tcp_ops && !tcp->destroyed) cuv_tcp_uncork(tcp);
     *error = check(stream, tcp);
     if (*error < 0) return NULL;
     int fd = fcntl(cuv_tcp_fd(tcp), F_DUPFD_CLOEXEC, 0);

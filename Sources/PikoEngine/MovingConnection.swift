@@ -34,7 +34,7 @@ public final class MovingConnection: @unchecked Sendable {
 
 extension Connection {
     /// Takes an open TCP connection with nothing queued off its loop. This object closes (its handler hears it, without error).
-    /// `extra` follows the kept bytes: inside didRead, take everything and pass what is to be read again on the other loop.
+    /// `extra` comes before the kept bytes: inside didRead, take everything and pass what is to be read again on the other loop.
     /// - Throws: when bytes are queued, it is no TCP connection, or no descriptor is left; it then stays as it was.
     public func detach(extra: UnsafeRawBufferPointer) throws(EngineError) -> MovingConnection {
         guard let stream else { throw .closed }

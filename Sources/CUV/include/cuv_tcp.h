@@ -31,9 +31,9 @@ int cuv_tcp_local_address(const cuv_stream *stream, cuv_address *out);
 typedef struct cuv_moving cuv_moving;
 
 /// Takes an open TCP stream with nothing queued off its loop. The stream ends: owner's on_closed(0) follows as always.
-/// Fails (NULL, *error set; the stream is as it was) when bytes are queued or the system has no descriptor left. `skip`: how many of the kept
-/// bytes are not to move (a head already parsed). Inside on_read: the bytes that on_read then does not take do not move on their own;
-/// so call it outside of on_read, or take everything and pass the rest as `extra` bytes.
+/// Fails (NULL, *error set; the stream is as it was) when bytes are queued that the system does not take now (UV_EBUSY) or no descriptor is
+/// left. `skip`: how many of the kept bytes are not to move (a head already parsed). Inside on_read: the bytes that on_read then does not
+/// take do not move on their own; so call it outside of on_read, or take everything and pass the rest as `extra` bytes: they come first.
 cuv_moving *cuv_tcp_detach(cuv_stream *stream, size_t skip, const uint8_t *extra, size_t extra_count, int *error);
 /// Opens it on this loop, its bytes kept first. Takes `moving` in any case; NULL with *error set on failure (the descriptor is closed).
 cuv_stream *cuv_tcp_attach(cuv_loop *loop, cuv_moving *moving, const cuv_owner *owner, void *ctx, int *error);
