@@ -129,3 +129,10 @@ def test_an_empty_file_says_nothing(run, file, text):
 def test_anchors_are_understood(run, file):
     text = "proxy:\n  http: &times {idle_timeout: 7x}\n"
     assert '"7x"' in server(run, file, text).error
+
+
+def test_aliases_cannot_make_a_short_file_endless(run, file):
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    for name, before in zip("bcdefghij", "abcdefghi"):
+        lines.append(f"{name}: &{name} [{', '.join(['*' + before] * 9)}]")
+    assert "expected a file of fewer values" in server(run, file, "\n".join(lines)).error

@@ -24,6 +24,7 @@ def start():
         words = ["server", "--proxy.bind-addr", proxy, "--upstream.bind-addr", upstream, "--admin.bind-addr", admin, "--engine.loops", "1"]
         child = subprocess.Popen([binary(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options)
         started.append(child)
+        child.admin = admin
         eventually(lambda: listening(admin))
         return child, proxy
 
@@ -61,6 +62,7 @@ def test_a_reader_that_does_not_read_holds_nothing_up(start):
     eventually(lambda: sum(counted()) >= 201)
     requests, dropped = counted()
     assert 10 < requests < 201 and dropped > 10
+    assert f"piko_log_lines_dropped_total {dropped}\n" in fetch(child.admin, "admin", "/metrics").body.decode()
     child.stderr.close()
 
 

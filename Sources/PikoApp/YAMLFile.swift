@@ -33,29 +33,11 @@ enum YAMLFile {
 
     private static func tree(_ text: String) throws -> ConfigurationNode? {
         do {
-            return try Yams.compose(yaml: text).map(convert)
+            var tree = YAMLTree()
+            return try Yams.compose(yaml: text).map { try tree.convert($0) }
         } catch let error as YamlError {
             throw convert(error)
         }
-    }
-
-    private static func convert(_ node: Node) -> ConfigurationNode {
-        let line = node.mark?.line ?? 1
-        switch node {
-        case .scalar(let scalar): return ConfigurationNode(content(of: scalar, in: node), line: line)
-        case .sequence(let sequence): return ConfigurationNode(.list(sequence.map(convert)), line: line)
-        case .mapping(let mapping): return ConfigurationNode(.mapping(mapping.map(entry)), line: line)
-        case .alias: return ConfigurationNode(.null, line: line)
-        }
-    }
-
-    private static func content(of scalar: Node.Scalar, in node: Node) -> ConfigurationNode.Content {
-        let isPlain = scalar.style == .plain || scalar.style == .any
-        return isPlain && node.null != nil ? .null : .scalar(scalar.string)
-    }
-
-    private static func entry(_ key: Node, _ value: Node) -> ConfigurationNode.Entry {
-        ConfigurationNode.Entry(key: key.scalar?.string ?? "?", line: key.mark?.line ?? 1, value: convert(value))
     }
 
     private static func convert(_ error: YamlError) -> ConfigurationError {
@@ -67,5 +49,35 @@ enum YAMLFile {
         default:
             ConfigurationError("not YAML: \(error)")
         }
+    }
+}
+
+/// Yams' tree turned into ours, up to a bound: aliases can make a short file a tree without end.
+private struct YAMLTree {
+    private var left = 100_000
+
+    mutating func convert(_ node: Node) throws -> ConfigurationNode {
+        let line = node.mark?.line ?? 1
+        left -= 1
+        guard left > 0 else { throw ConfigurationError("expected a file of fewer values", line: line) }
+        switch node {
+        case .scalar(let scalar):
+            return ConfigurationNode(content(of: scalar, in: node), line: line)
+        case .sequence(let sequence):
+            return ConfigurationNode(.list(try sequence.map { try convert($0) }), line: line)
+        case .mapping(let mapping):
+            return ConfigurationNode(.mapping(try mapping.map { try entry($0, $1) }), line: line)
+        case .alias:
+            return ConfigurationNode(.null, line: line)
+        }
+    }
+
+    private func content(of scalar: Node.Scalar, in node: Node) -> ConfigurationNode.Content {
+        let isPlain = scalar.style == .plain || scalar.style == .any
+        return isPlain && node.null != nil ? .null : .scalar(scalar.string)
+    }
+
+    private mutating func entry(_ key: Node, _ value: Node) throws -> ConfigurationNode.Entry {
+        ConfigurationNode.Entry(key: key.scalar?.string ?? "?", line: key.mark?.line ?? 1, value: try convert(value))
     }
 }

@@ -40,6 +40,7 @@ final class AdminPages {
             var page = PrometheusText()
             page.add([(labels: [], snapshot: proxy)], prefix: "piko_proxy")
             page.add(Self.upstreams(of: node))
+            page.add(droppedLines: node.log.dropped)
             answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: page.text))
         }
     }

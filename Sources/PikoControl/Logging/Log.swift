@@ -22,6 +22,9 @@ public struct Log: Sendable {
     /// The logger of another subsystem, to the same end.
     public func named(_ subsystem: String) -> Log { Log(sink: sink, subsystem: subsystem) }
 
+    /// Lines of the whole process that were dropped so far: nobody took them, or a peer caused too many.
+    public var dropped: UInt64 { sink.dropped }
+
     public func isEnabled(_ level: LogLevel) -> Bool { level >= threshold }
 
     public func debug(_ message: StaticString, _ fields: (inout LogLine) -> Void = { _ in }) {

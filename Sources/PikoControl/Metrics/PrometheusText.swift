@@ -39,6 +39,12 @@ public struct PrometheusText {
         line("_count", labels, String(total))
     }
 
+    /// How many log lines were dropped: not of the original.
+    public mutating func add(droppedLines: UInt64) {
+        begin("piko_log_lines_dropped_total", .counter, "Log lines that could not be written or were too many.")
+        sample(droppedLines)
+    }
+
     private mutating func line(_ suffix: String, _ labels: [(String, String)], _ value: String) {
         text += family
         text += suffix
