@@ -136,7 +136,7 @@ def refused(web, data, statuses=(400,)):
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_doubtful_head_is_a_400_and_reaches_nobody(web, name):
-    statuses = {"version 1.2": (400, 505), "version 2.0": (400, 505), "http/2 preface": (400, 505), "unknown coding": (400, 501), "parameter": (400, 501)}
+    statuses = {"version 1.2": (400, 505), "version 2.0": (400, 505), "http/2 preface": (400, 505), "identity": (400, 501), "identity then chunked": (400, 501), "unknown coding": (400, 501), "parameter": (400, 501)}
     refused(web, BAD[name] + SMUGGLED, statuses.get(name, (400,)))
 
 

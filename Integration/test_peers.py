@@ -93,9 +93,9 @@ def test_websocket_every_length_form_survives_a_round_trip():
         ours, theirs = socket.socketpair()
         data = frame(BINARY, payload, mask=b"abcd")
 
-        threading.Thread(target=lambda: (ours.sendall(data), ours.close()), daemon=True).start()
+        threading.Thread(target=ours.sendall, args=(data,), daemon=True).start()
         assert WebSocket(Wire(theirs), client=False).read_frame() == (BINARY, True, payload)
-        theirs.close()
+        ours.close(), theirs.close()
 
 
 def test_websocket_masking_twice_is_the_payload():

@@ -181,8 +181,8 @@ def test_websockets_library_at_both_ends(piko, kind):
     async def run():
         async with serve(echo, "127.0.0.1", 0, max_size=None) as server:
             port = server.sockets[0].getsockname()[1]
-            node = await asyncio.to_thread(piko.server)
-            await asyncio.to_thread(piko.agent, kind, node, "ws", f"127.0.0.1:{port}")
+            node = piko.server()  # not on another thread: a child dies with the thread that started it
+            piko.agent(kind, node, "ws", f"127.0.0.1:{port}")
             await asyncio.gather(*(talk(f"ws://{node.proxy}/chat", "ws", number) for number in range(20)))
 
     asyncio.run(asyncio.wait_for(run(), 40))
@@ -197,8 +197,8 @@ def test_websockets_close_codes_pass(piko, kind):
     async def run():
         async with serve(leave, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            node = await asyncio.to_thread(piko.server)
-            await asyncio.to_thread(piko.agent, kind, node, "ws", f"127.0.0.1:{port}")
+            node = piko.server()  # not on another thread: a child dies with the thread that started it
+            piko.agent(kind, node, "ws", f"127.0.0.1:{port}")
             async with connect(f"ws://{node.proxy}/", additional_headers={"x-piko-endpoint": "ws"}, proxy=None) as socket:
                 await socket.send("bye")
                 await socket.wait_closed()

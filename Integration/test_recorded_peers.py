@@ -8,6 +8,7 @@ import json
 import pathlib
 import queue
 import re
+import threading
 
 import pytest
 
@@ -16,7 +17,7 @@ from peer import http1, yamux
 from peer.client import Client
 from peer.server import FakeServer
 from peer.service import Service
-from peer.websocket import GUID, WebSocket
+from peer.websocket import CLOSE, GUID, WebSocket
 from peer.wire import Wire, connect
 from peer.yamux import ACK, DATA, FIN, GO_AWAY, RST, SYN, WINDOW
 
@@ -113,12 +114,14 @@ def test_our_server_serves_the_recorded_http_agent(piko):
 def test_our_server_serves_the_recorded_tcp_agent(piko):
     node = piko.server()
     wire, rest = recorded_agent(node, "agent-tcp")
-    forward = WebSocket.dial(node.proxy, "/_piko/v1/tcp/db")
+    forwards = queue.Queue()
+    threading.Thread(target=lambda: forwards.put(WebSocket.dial(node.proxy, "/_piko/v1/tcp/db")), daemon=True).start()
     frames = Frames(wire, client=True)
     opened = frames.next()
     assert opened.stream == 2 and opened.flags & SYN
-    forward.send(b"PING\n")
     wire.send(rest[0])  # accept
+    forward = forwards.get(timeout=10)
+    forward.send(b"PING\n")
     frames.until(lambda f: f.body.endswith(b"PING\n"))
     wire.send(rest[1])
     assert forward.recv() == b"PONG\n"
@@ -139,7 +142,9 @@ def test_our_server_serves_the_recorded_forward(piko):
         wire.send(ping)
         expected = parts("forward", "server")[-1]
         assert wire.read_exact(len(expected)) == expected  # the same frame, byte for byte
-        wire.read_to_end()
+        assert WebSocket(wire, client=True).read_frame()[0] == CLOSE  # no half close here: the service's end is the connection's
+        wire.close()
+        service.ended.get(timeout=5)
 
 
 class RecordedServer:

@@ -45,7 +45,7 @@ class FakeServer:
         try:
             if ws := self.upgrade(wire):
                 self.tunnels.put(Session(ws, 2, **self.options))
-        except (Ended, OSError):
+        except (Ended, OSError, ValueError):  # closed under it, too
             wire.close()
 
     def tunnel(self, timeout=10.0):
