@@ -3,11 +3,13 @@
 # connection is not used again.
 
 import json
+import threading
 
 import pytest
 
+from peer.client import Client
 from peer.http1 import Malformed, chunked
-from peer.service import reply, script
+from peer.service import Service, reply, script
 from peer.wire import Ended
 
 CHUNKS = chunked(b"hello")
@@ -105,26 +107,36 @@ def test_a_body_behind_an_answer_to_head_is_never_anothers_answer(web):
         assert client.request(web.endpoint).response().body == b"right"
 
 
-def test_an_answer_before_any_request_is_not_used(web):
-    """A service that speaks as soon as it is connected to."""
+def test_an_answer_nobody_asked_for_ends_the_services_connection(http):
+    """It comes while the connection waits for its next request."""
+    gate = threading.Event()
+
     def early(conn, head):
         conn.reply(body=b"asked")
+        gate.wait(10)
         conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nunasked")
 
-    web.serve(early)
     for _ in range(5):
-        assert web.fetch().body == b"asked"
+        http.serve(early)
+        gate.clear()
+        assert http.fetch().body == b"asked"
+        gate.set()
+        http.service.ended.get(timeout=5)
 
 
-def test_endless_interim_responses_are_not_endless(web):
+@pytest.mark.parametrize("kind", ["http", "tcp"])
+def test_endless_interim_responses_are_not_endless(piko, kind):
     def handler(conn, head):
         while True:
             conn.send(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 100)
 
-    web.serve(handler)
-    with web.client() as client:
-        client.request(web.endpoint)
-        with pytest.raises((Ended, Malformed)):
-            message = client.response()
-            assert message.status == 502
-            raise Malformed("refused")
+    with Service(handler) as service:
+        node = piko.server("--proxy.timeout", "500ms")
+        piko.agent(kind, node, "web", service.addr)
+        with Client(node.proxy) as client:
+            client.request("web")
+            try:
+                assert client.response().status in (502, 504)
+            except (Ended, Malformed):
+                pass
+        service.ended.get(timeout=5)

@@ -87,7 +87,7 @@ def test_an_agent_that_comes_back_shares_again(pair, piko):
 @pytest.mark.parametrize("body", [None, b"small", b"x" * 60_000], ids=["none", "small", "60k"])
 @pytest.mark.parametrize("late", ["reset", "close", "go away"])
 def test_a_request_that_reached_an_agent_too_late_is_tried_on_the_other(piko, late, body):
-    """The first agent takes the stream and leaves before a byte of answer."""
+    """The first agent takes the stream and leaves before a byte of answer. The service may have acted on it: idempotent methods only."""
     node = piko.server()
 
     def leave(conn, head):
@@ -107,10 +107,38 @@ def test_a_request_that_reached_an_agent_too_late_is_tried_on_the_other(piko, la
             with FakeAgent(node.upstream, "web", leave) as leaver:
                 eventually(lambda: node.listeners("web") == 2)
                 for _ in range(2):  # in turn: one of the two goes to the leaver first
-                    message = fetch(node.proxy, "web", "/", "POST" if body else "GET", body=body)
+                    message = fetch(node.proxy, "web", "/", "PUT" if body else "GET", body=body)
                     assert message.status == 200 and message.body == b"good"
                 assert leaver.requests.qsize() >= 1
             eventually(lambda: node.listeners("web") == 1)
+
+
+@pytest.mark.parametrize("body", [None, b"small", b"x" * 60_000], ids=["none", "small", "60k"])
+def test_any_request_that_an_agent_refused_is_tried_on_the_other(piko, body):
+    """A stream reset before it was accepted reached no service: a POST may be sent again, too."""
+    node = piko.server()
+    with FakeAgent(node.upstream, "web", reply(body=b"good")), FakeAgent(node.upstream, "web", lambda c, h: None, manual=True) as refuses:
+        refuses.session.on_stream = lambda stream: stream.reset()
+        eventually(lambda: node.listeners("web") == 2)
+        for _ in range(10):
+            message = fetch(node.proxy, "web", "/", "POST", body=body)
+            assert message.status == 200 and message.body == b"good"
+
+
+def test_a_post_that_an_agent_had_accepted_is_not_sent_twice(piko):
+    node = piko.server()
+
+    def leave(conn, head):
+        conn.read_body(head)
+        conn.sock.session.close()
+        conn.open = False
+
+    with FakeAgent(node.upstream, "web", leave):
+        eventually(lambda: node.listeners("web") == 1)
+        with FakeAgent(node.upstream, "web", reply(body=b"other")) as other:
+            eventually(lambda: node.listeners("web") == 2)
+            statuses = sorted(fetch(node.proxy, "web", "/", "POST", body=b"once").status for _ in range(2))
+            assert statuses == [200, 502] and other.requests.qsize() == 1
 
 
 def test_a_request_that_cannot_be_sent_again_is_not(piko):

@@ -133,7 +133,7 @@ def test_idle_processes_end_at_once(piko, service):
         for process in (forward, agent, node):
             start = time.monotonic()
             process.stop()
-            assert time.monotonic() - start < 2
+            assert time.monotonic() - start < 4  # a client that does not close its side is waited for, not long
 
 
 def test_a_response_that_flows_is_finished(piko):

@@ -69,9 +69,9 @@ final class AgentLoop {
         turnstile.wake()
     }
 
-    /// Waking the main thread costs a system call, so not for every request.
+    /// Waking the main thread costs a system call, so only while it waits for this. The stream that ends is still counted here.
     func streamDidEnd() {
-        if isDraining && busyCount == 0 { turnstile.wake() }
+        if isDraining { turnstile.wake() }
     }
 
     /// The first dial of a listener failed for good: the process ends.

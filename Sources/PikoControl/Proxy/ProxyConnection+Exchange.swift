@@ -143,8 +143,13 @@ extension ProxyConnection {
     private var removesChunks: Bool { traits.version == .http10 && response.framing == .chunked }
 
     private func connectionOption(closes: Bool) -> ConnectionOption {
-        if response.isUpgrade { return .implied }
-        return closes ? .close : (traits.version == .http10 ? .keepAlive : .implied)
+        response.isUpgrade ? .implied : ownConnectionOption(closes: closes)
+    }
+
+    /// A node that drains says so with each response that is still to come.
+    private func ownConnectionOption(closes: Bool) -> ConnectionOption {
+        if closes || proxy.isDraining { return .close }
+        return traits.version == .http10 ? .keepAlive : .implied
     }
 
     /// The length of a body that is all there, small, and leaves with the head; nil: it needs a flow.
@@ -219,7 +224,7 @@ extension ProxyConnection {
     func answer(_ status: UInt16, _ text: StaticString, closes: Bool) {
         let writer = proxy.writer
         writer.clear()
-        let option: ConnectionOption = closes ? .close : (traits.version == .http10 ? .keepAlive : .implied)
+        let option = ownConnectionOption(closes: closes)
         ErrorResponse.append(
             status: status, text: text, connection: option, omitsBody: traits.method == .head, to: writer)
         record.status = status
