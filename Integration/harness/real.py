@@ -8,6 +8,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 
 from .piko import listening
 from .ports import free_port
@@ -38,14 +39,11 @@ def plain_user(name):
     return pwd.getpwnam(name) if os.getuid() == 0 else None
 
 
-def owned(directory, user):
-    """Gives a new directory to the user, and lets the user reach it."""
-    directory.mkdir(parents=True)
+def owned(user):
+    """A new directory of the user's. Not below pytest's, which are closed to others again by each run that starts."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="piko-integration-", dir="/tmp"))
     if user:
         os.chown(directory, user.pw_uid, user.pw_gid)
-        for parent in directory.parents:
-            if parent.is_relative_to("/tmp") and parent != pathlib.Path("/tmp"):
-                os.chmod(parent, os.stat(parent).st_mode | 0o011)
     return directory
 
 
@@ -70,12 +68,16 @@ class Nginx(Process):
 class Redis(Process):
     def __init__(self, directory):
         user = plain_user("redis")
-        data = owned(directory / "redis", user)
+        self.data = owned(user)
         self.port = free_port()
         self.addr = f"127.0.0.1:{self.port}"
-        super().__init__(["redis-server", "--bind", "127.0.0.1", "--port", self.port, "--save", "", "--appendonly", "no", "--dir", data],
+        super().__init__(["redis-server", "--bind", "127.0.0.1", "--port", self.port, "--save", "", "--appendonly", "no", "--dir", self.data],
                          directory, "redis", user=user)
         eventually(lambda: listening(self.addr), what=f"redis: {self.out}")
+
+    def kill(self):
+        super().kill()
+        shutil.rmtree(self.data)
 
 
 def postgres_tools():
@@ -90,7 +92,7 @@ class Postgres(Process):
 
     def __init__(self, directory):
         user, tools = plain_user("postgres"), postgres_tools()
-        base = owned(directory / "postgres", user)
+        base = self.base = owned(user)
         data = base / "data"
         self.port = free_port()
         self.addr = f"127.0.0.1:{self.port}"
@@ -108,3 +110,4 @@ class Postgres(Process):
     def kill(self):
         """Fast shutdown: postgres takes its children with it."""
         self.end(signal.SIGINT)
+        shutil.rmtree(self.base)
