@@ -148,6 +148,7 @@ void cuv_yamux_go_away(cuv_yamux *session, uint32_t code) {
 void cuv_yamux_close(cuv_yamux *session) {
     if (session->over) return;
     cuv_stream *carrier = session->carrier;
+    yamux_speak(session);
     if (!session->no_more_accepts) cuv_yamux_go_away(session, CW_YAMUX_NORMAL);
     yamux_write_batch(session);
     yamux_lose(session, 0);

@@ -43,6 +43,7 @@ static cuv_buf *take_batch(cuv_yamux *session) {
     cuv_buf *batch = session->batch;
     session->batch = NULL;
     session->tail_header = NO_TAIL;
+    session->urgent = false;
     session->lazy_count = 0;
     session->lazy_at_ms = 0;
     return batch;
@@ -79,16 +80,19 @@ static bool put_frame(cuv_yamux *session, const cw_yamux_header *header) {
     return true;
 }
 
-void yamux_put(cuv_yamux *session, uint8_t type, uint16_t flags, uint32_t id, uint32_t length) {
-    if (!put_frame(session, &(cw_yamux_header){type, flags, id, length})) return;
-    session->lazy_count = 0;
+void yamux_leave_soon(cuv_yamux *session) {
+    session->urgent = true;
     cuv_loop_flush(session->loop, &session->flush);
+}
+
+void yamux_put(cuv_yamux *session, uint8_t type, uint16_t flags, uint32_t id, uint32_t length) {
+    if (put_frame(session, &(cw_yamux_header){type, flags, id, length})) yamux_leave_soon(session);
 }
 
 void yamux_put_lazily(cuv_yamux *session, uint8_t type, uint16_t flags, uint32_t id, uint32_t length) {
     if (!put_frame(session, &(cw_yamux_header){type, flags, id, length})) return;
-    if (cuv_hook_is_set(&session->flush)) return;
-    if (++session->lazy_count >= YAMUX_LAZY_MAX) cuv_loop_flush(session->loop, &session->flush);
+    if (session->urgent) return;
+    if (++session->lazy_count >= YAMUX_LAZY_MAX) yamux_leave_soon(session);
     if (session->lazy_at_ms) return;
     session->lazy_at_ms = cuv_loop_now_ms(session->loop) + YAMUX_LAZY_MS;
     yamux_need_timer(session, session->lazy_at_ms);
@@ -190,9 +194,6 @@ size_t yamux_send(yamux_stream *stream, const cuv_span *spans, int spans_count, 
         sent += rest > YAMUX_COPY_MAX ? send_in_place(stream, &at, rest) : send_copied(stream, &at, rest);
     }
     stream->send_window -= (uint32_t)sent;
-    if (session->batch) {
-        session->lazy_count = 0;
-        cuv_loop_flush(session->loop, &session->flush);
-    }
+    if (session->batch) yamux_leave_soon(session);
     return sent;
 }

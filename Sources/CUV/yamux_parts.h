@@ -9,7 +9,9 @@
 // yamux_out.c: frames into the batch, batches to the carrier.
 /// Appends a frame without payload; it leaves at the end of this turn.
 void yamux_put(cuv_yamux *session, uint8_t type, uint16_t flags, uint32_t id, uint32_t length);
-/// The same for a frame that nobody waits for: it leaves with the next others, or by itself shortly.
+/// Has the batch leave at the end of this turn.
+void yamux_leave_soon(cuv_yamux *session);
+/// As yamux_put, for a frame that nobody waits for: it leaves with the next others, or by itself shortly.
 void yamux_put_lazily(cuv_yamux *session, uint8_t type, uint16_t flags, uint32_t id, uint32_t length);
 /// Sends up to `wanted` bytes of the spans as data frames, SYN on the first where it is due, until the carrier is full. The send window
 /// must allow them. Returns how many were sent.
@@ -18,8 +20,10 @@ size_t yamux_send(yamux_stream *stream, const cuv_span *spans, int spans_count, 
 void yamux_write_batch(cuv_yamux *session);
 
 // yamux_schedule.c: who says what, and when.
-/// Has the stream speak at the end of this turn (`what`: YAMUX_SYN_DUE or YAMUX_GRANT_DUE).
+/// Has the stream speak at the end of this turn (`what`: YAMUX_SYN_DUE, YAMUX_GRANT_DUE or YAMUX_FIN_DUE).
 void yamux_due(yamux_stream *stream, uint32_t what);
+/// Has them all speak now.
+void yamux_speak(cuv_yamux *session);
 /// Lets the stream send from its queue, in turn with others, when it has one and a window.
 void yamux_enlist(yamux_stream *stream);
 /// Sends from the queues while the carrier has room. Calls on_drain.

@@ -14,10 +14,17 @@ void yamux_due(yamux_stream *stream, uint32_t what) {
 static void speak(yamux_stream *stream) {
     cuv_yamux *session = stream->session;
     uint32_t due = stream->state & (YAMUX_SYN_DUE | YAMUX_GRANT_DUE), delta = 0;
+    bool ends = stream->state & YAMUX_FIN_DUE;
     yamux_link_remove(&stream->due);
     stream->state &= ~due;
     if (due & YAMUX_GRANT_DUE) delta = yamux_window_announce(&stream->window, &session->growth, cuv_now_ns());
     if (due) yamux_put(session, CW_YAMUX_WINDOW, due & YAMUX_SYN_DUE ? CW_YAMUX_SYN : 0, stream->id, delta);
+    if (ends && !session->over) yamux_try_fin(stream);
+}
+
+void yamux_speak(cuv_yamux *session) {
+    while (!session->over && !yamux_list_is_empty(&session->due))
+        speak(CUV_CONTAINER(session->due.next, yamux_stream, due));
 }
 
 void yamux_enlist(yamux_stream *stream) {
@@ -76,7 +83,6 @@ void yamux_run_flush(cuv_hook *hook) {
     cuv_yamux *session = CUV_CONTAINER(hook, cuv_yamux, flush);
     open_waiting(session);
     yamux_pump(session);
-    while (!session->over && !yamux_list_is_empty(&session->due))
-        speak(CUV_CONTAINER(session->due.next, yamux_stream, due));
-    yamux_write_batch(session);
+    yamux_speak(session);
+    if (session->urgent) yamux_write_batch(session);
 }

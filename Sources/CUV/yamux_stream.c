@@ -45,6 +45,11 @@ static void put_last(yamux_stream *stream, uint16_t flag, bool lazily) {
 void yamux_try_fin(yamux_stream *stream) {
     uint32_t blocking = YAMUX_FIN_SENT | YAMUX_WAITING | YAMUX_GONE;
     if (!(stream->state & YAMUX_FIN_WANTED) || (stream->state & blocking) || stream->queue.count > 0) return;
+    // Who closes has mostly seen the message's end, and the peer's FIN is behind it in the bytes of this turn.
+    if ((stream->state & (YAMUX_CLOSED | YAMUX_PEER_FIN | YAMUX_FIN_DUE)) == YAMUX_CLOSED) {
+        yamux_due(stream, YAMUX_FIN_DUE);
+        return;
+    }
     // The peer has ended already, so nobody there waits for this.
     put_last(stream, CW_YAMUX_FIN, stream->state & YAMUX_PEER_FIN);
     stream->state |= YAMUX_FIN_SENT;

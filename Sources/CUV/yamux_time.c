@@ -113,7 +113,7 @@ void yamux_on_timer(void *ctx) {
     uint64_t now = cuv_loop_now_ms(session->loop);
     session->timer_at_ms = 0;
     uint64_t next = smaller(expire(&session->half, now, end_half_closed), expire(&session->lingering, now, end_lingering));
-    if (session->lazy_at_ms && session->lazy_at_ms <= now) cuv_loop_flush(session->loop, &session->flush);
+    if (session->lazy_at_ms && session->lazy_at_ms <= now) yamux_leave_soon(session);
     else if (session->lazy_at_ms) next = smaller(next, session->lazy_at_ms);
     keep_alive(session, now);
     if (!session->over) yamux_need_timer(session, smaller(next, session->ping_at_ms));

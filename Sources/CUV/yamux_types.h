@@ -40,6 +40,7 @@ enum {
     YAMUX_CLOSED = 1 << 7,        // ops->close: what comes is thrown away; finishes when it is gone
     YAMUX_GONE = 1 << 8,          // not in the table: no frame of it comes or leaves any more
     YAMUX_FINISHING = 1 << 9,     // on_closed is on its way
+    YAMUX_FIN_DUE = 1 << 10,      // FIN at the end of this turn
 };
 
 typedef struct yamux_stream {
@@ -77,7 +78,8 @@ struct cuv_yamux {
     cuv_buf *batch;               // frames of this turn, or NULL
     uint32_t tail_header;         // where in the batch the header of its last frame is, while that can grow; else UINT32_MAX
     uint32_t tail_stream;
-    uint32_t lazy_count;          // frames in the batch that nobody waits for, while there are no others
+    bool urgent;                  // the batch leaves at the next flush
+    uint32_t lazy_count;          // frames in the batch that nobody waits for
     yamux_link due;
     yamux_link ready;             // a queue and a window: they send in turn
     yamux_link waiting;           // for the ACK of others before they open

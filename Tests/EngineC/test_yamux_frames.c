@@ -244,6 +244,50 @@ static void a_close_waits_for_the_peers_end_but_not_for_ever(void) {
     end(f);
 }
 
+static size_t close_at_the_message(void *ctx, cuv_stream *stream, const uint8_t *bytes, size_t count) {
+    (void)ctx;
+    (void)bytes;
+    cuv_stream_close(stream);
+    return count;
+}
+
+// A response and the end behind it come together; who closes at the response's end answers with a FIN that nobody waits for.
+static void a_close_in_front_of_the_peers_end_writes_nothing_by_itself(void) {
+    static const cuv_reader closes = {close_at_the_message, on_end, on_broken};
+    fixture *f = begin(false);
+    size_t at = 0;
+    heard *h = open_one(f);
+    turn(f->loop);
+    expect(f, &at, WINDOW, SYN, 2, 0);
+    expect_nothing(f, &at);
+    int writes = f->t->writes;
+    cuv_stream_set_reader(h->stream, &closes, h);
+    uint8_t wire[12 + 2 + 12] = {[12] = 'o', [13] = 'k'};
+    cw_yamux_header_write(wire, &(cw_yamux_header){DATA, ACK, 2, 2});
+    cw_yamux_header_write(wire + 14, &(cw_yamux_header){WINDOW, FIN, 2, 0});
+    tap_feed(f->t, wire, sizeof wire, 0);
+    turn(f->loop);
+    CHECK(f->t->writes == writes && h->closed == 1 && h->status == 0);
+    await_frames(f);
+    expect(f, &at, WINDOW, FIN, 2, 0);
+    expect_nothing(f, &at);
+    end(f);
+}
+
+// The FIN of a stream that was closed in this turn is not lost with its session.
+static void a_session_that_ends_says_what_is_due(void) {
+    fixture *f = begin(false);
+    size_t at = 0;
+    heard *h = open_one(f);
+    turn(f->loop);
+    expect(f, &at, WINDOW, SYN, 2, 0);
+    cuv_stream_close(h->stream);
+    cuv_yamux_close(f->session);
+    expect(f, &at, WINDOW, FIN, 2, 0);
+    expect(f, &at, GO_AWAY, 0, 0, 0);
+    end(f);
+}
+
 static void windows_are_given_back_as_bytes_are_taken(void) {
     fixture *f = begin(true);
     size_t at = 0;
@@ -295,6 +339,8 @@ int main(void) {
     an_abort_is_a_reset_unless_the_syn_never_left();
     a_close_waits_for_the_peers_end_but_not_for_ever();
     a_half_closed_stream_stays_while_bytes_move();
+    a_close_in_front_of_the_peers_end_writes_nothing_by_itself();
+    a_session_that_ends_says_what_is_due();
     windows_are_given_back_as_bytes_are_taken();
     a_stream_that_does_not_read_stops_no_other();
     return 0;
