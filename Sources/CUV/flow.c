@@ -5,12 +5,6 @@
 
 #include "stream_core.h"
 
-static void grant_all(cuv_flow *flow) {
-    uint64_t bytes = flow->ungranted;
-    flow->ungranted = 0;
-    cuv_stream_grant(flow->source, (size_t)bytes);
-}
-
 // Grants what has left the sink. What others queued there counts as ours: too late rather than too early.
 static void grant_left(cuv_flow *flow) {
     uint64_t waiting = cuv_stream_queued(flow->sink);
@@ -24,15 +18,18 @@ static void moved(cuv_flow *flow) {
     if (flow->patience_ms) flow->moved_at = cuv_loop_now_ms(flow->loop);
 }
 
+// `source` and `sink` are cleared first: a stream tells a flow that it loses its place only while that flow still has one.
 static void let_go(cuv_flow *flow) {
     cuv_stream *source = flow->source, *sink = flow->sink;
+    uint64_t ungranted = flow->ungranted;
+    flow->source = flow->sink = NULL;
+    flow->ungranted = 0;
     if (source && source->reader == &cuv_flow_reader && source->reader_ctx == flow) {
-        grant_all(flow);
+        cuv_stream_grant(source, (size_t)ungranted);
         source->manual_grant = flow->had_manual_grant;
         cuv_stream_set_reader(source, NULL, NULL);
     }
     if (sink && sink->writer == &cuv_flow_writer && sink->writer_ctx == flow) cuv_stream_set_writer(sink, NULL, NULL);
-    flow->source = flow->sink = NULL;
     cuv_timer_free(flow->timer);
     flow->timer = NULL;
     cuv_hook_cancel(&flow->hook);

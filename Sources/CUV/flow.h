@@ -43,7 +43,8 @@ cuv_flow_step cuv_flow_pass(cuv_flow *flow, const uint8_t *bytes, size_t count, 
 extern const cuv_reader cuv_flow_reader;
 extern const cuv_writer cuv_flow_writer;
 
-/// The owner closed `stream` under a running flow (the reader's or writer's context): it ends with CUV_E_CLOSED in this turn.
+/// `stream` was closed under a running flow (the reader's or writer's context) or has another reader or writer now: the flow ends with
+/// CUV_E_CLOSED in this turn.
 void cuv_flow_lose(void *flow, cuv_stream *stream);
 
 #endif

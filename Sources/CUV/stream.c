@@ -51,7 +51,17 @@ static void offer_if_waiting(cuv_stream *stream) {
     if (stream->kept || end_waits || (stream->flags & CUV_S_OFFERING)) cuv_stream_due(stream, CUV_S_OFFER_DUE);
 }
 
+// A flow that still runs on the stream ends in this turn, so that it never keeps a pointer to a stream that is gone.
+static void displace_reader(cuv_stream *stream) {
+    if (stream->reader == &cuv_flow_reader) cuv_flow_lose(stream->reader_ctx, stream);
+}
+
+static void displace_writer(cuv_stream *stream) {
+    if (stream->writer == &cuv_flow_writer) cuv_flow_lose(stream->writer_ctx, stream);
+}
+
 void cuv_stream_set_reader(cuv_stream *stream, const cuv_reader *reader, void *ctx) {
+    displace_reader(stream);
     stream->reader = reader;
     stream->reader_ctx = ctx;
     stream->reader_epoch++;
@@ -63,6 +73,7 @@ void cuv_stream_set_reader(cuv_stream *stream, const cuv_reader *reader, void *c
 }
 
 void cuv_stream_set_writer(cuv_stream *stream, const cuv_writer *writer, void *ctx) {
+    displace_writer(stream);
     stream->writer = writer;
     stream->writer_ctx = ctx;
 }
@@ -125,10 +136,9 @@ int cuv_stream_shut(cuv_stream *stream) {
     return error;
 }
 
-// A flow that still runs on the stream is told in a later turn, so that it never keeps a pointer to a stream that is gone.
 static void let_go(cuv_stream *stream) {
-    if (stream->reader == &cuv_flow_reader) cuv_flow_lose(stream->reader_ctx, stream);
-    if (stream->writer == &cuv_flow_writer) cuv_flow_lose(stream->writer_ctx, stream);
+    displace_reader(stream);
+    displace_writer(stream);
     stream->reader = NULL;
     stream->writer = NULL;
     stream->reader_epoch++;

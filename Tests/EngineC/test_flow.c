@@ -2,19 +2,21 @@
 // Flows on carriers without a network: framings at every split, pipelined bytes, truncation, back-pressure, grants, ends.
 // No network; the streams are the tests' own (fake.h).
 #include "fake.h"
+#include "flow.h"
 
 static cuv_loop *loop;
 static fake *source, *sink;
 static int dones;
 static cuv_flow_result result;
 static cuv_flow *flow;
+static taker intruder;
 
 static void on_done(void *ctx, cuv_flow *which, cuv_flow_result r) {
     (void)ctx;
     CHECK(which == flow || flow == NULL);
     dones++;
     result = r;
-    CHECK(source->stream.reader == NULL);
+    CHECK(source->stream.reader != &cuv_flow_reader);
     CHECK(sink->stream.writer == NULL);
     CHECK_EQUAL(r.bytes, cuv_flow_bytes(which));
 }
@@ -170,6 +172,19 @@ static void lost(void *ctx) {
     CHECK_EQUAL(result.end, CUV_FLOW_SINK_BROKE);
     CHECK_EQUAL(result.error, CUV_E_CLOSED);
     cuv_stream_close(&source->stream);
+    // Somebody else takes the reader's place.
+    start(CUV_FLOW_RAW, 0, 0);
+    cuv_stream_set_reader(&source->stream, &taker_reader, &intruder);
+    CHECK_EQUAL(dones, 0);
+}
+
+static void displaced(void *ctx) {
+    (void)ctx;
+    CHECK_EQUAL(dones, 1);
+    CHECK_EQUAL(result.end, CUV_FLOW_SOURCE_BROKE);
+    CHECK_EQUAL(result.error, CUV_E_CLOSED);
+    CHECK(source->stream.reader == &taker_reader && sink->stream.writer == NULL && !source->stream.manual_grant);
+    close_both();
     // Nothing to copy: done, but not inside the call.
     start(CUV_FLOW_EMPTY, 0, 0);
     CHECK_EQUAL(dones, 0);
@@ -199,7 +214,7 @@ static void starts_patient(void *ctx) {
 
 int main(void) {
     loop = loop_up("flow");
-    void (*steps[])(void *) = {framings, truncations, ends, full_sink, full_again, source_broke, lost, empty_is_done, starts_patient};
+    void (*steps[])(void *) = {framings, truncations, ends, full_sink, full_again, source_broke, lost, displaced, empty_is_done, starts_patient};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) on_loop(loop, steps[i], NULL);
     latch_wait(&patience);
     CHECK_EQUAL(result.end, CUV_FLOW_PATIENCE);

@@ -44,6 +44,7 @@ typedef struct cuv_flow_config {
 
 /// Starts copying; turns the source's reading on. on_done comes exactly once, unless stopped; never inside this call; it may come inside the source's on_read
 /// delivery. When it comes the flow has already let go of both streams (source: reading off, reader NULL; sink: writer NULL) and frees itself after.
+/// Closing a stream under it, or setting another reader or writer, ends it too (CUV_E_CLOSED), later in the turn.
 /// A flow never closes or aborts a stream: its owner decides what a truncation means for the other side.
 /// Kept bytes of the source go first; started inside the source's on_read, what that call does not take goes straight on, uncopied.
 /// NULL only without memory.
