@@ -99,7 +99,9 @@ cuv_yamux *cuv_yamux_new(cuv_stream *carrier, const cuv_yamux_config *config, co
     cuv_loop_tally(loop)->sessions += 1;
     configure(session, config);
     prepare(session);
-    session->ping_at_ms = cuv_loop_now_ms(loop) + session->ping_interval_ms;
+    // Sessions that came at once are not to ping at once for ever.
+    uint64_t early = session->table.seed % (session->ping_interval_ms / 4 + 1);
+    session->ping_at_ms = cuv_loop_now_ms(loop) + session->ping_interval_ms - early;
     yamux_need_timer(session, session->ping_at_ms);
     take_over(session, carrier);
     return session;

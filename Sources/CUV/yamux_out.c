@@ -56,12 +56,25 @@ void yamux_write_batch(cuv_yamux *session) {
     cuv_buf_give(session->loop, batch);
 }
 
+// A batch begins small: a thousand sessions may each have a ping to send in one turn. Returns false without memory.
+static bool widen_batch(cuv_yamux *session, size_t count) {
+    cuv_buf *old = session->batch;
+    size_t used = old ? old->end : 0, wanted = used + count;
+    cuv_buf *batch = cuv_buf_take(session->loop, wanted > YAMUX_BATCH ? wanted : old ? YAMUX_BATCH : wanted);
+    if (!batch) return false;
+    if (old) memcpy(batch->bytes, old->bytes, used);
+    batch->end = (uint32_t)used;
+    cuv_buf_give(session->loop, old);
+    session->batch = batch;
+    return true;
+}
+
 // Room for `count` bytes at the end of the batch, or NULL: the session is over.
 static uint8_t *batch_room(cuv_yamux *session, size_t count) {
-    if (session->batch && session->batch->capacity - session->batch->end < count) yamux_write_batch(session);
+    if (session->batch && session->batch->end + count > YAMUX_BATCH) yamux_write_batch(session);
     if (session->over) return NULL;
-    if (!session->batch) session->batch = cuv_buf_take(session->loop, YAMUX_BATCH);
-    if (!session->batch) {
+    bool fits = session->batch && session->batch->capacity - session->batch->end >= count;
+    if (!fits && !widen_batch(session, count)) {
         cuv_stream *carrier = session->carrier;
         yamux_lose(session, CUV_E_NO_MEMORY);
         cuv_stream_abort(carrier);

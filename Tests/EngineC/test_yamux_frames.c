@@ -103,7 +103,7 @@ static void a_full_carrier_lets_control_pass_and_streams_take_turns(void) {
 static void accepting_acknowledges(void) {
     fixture *f = begin(true);
     size_t at = 0;
-    feed_frame(f, DATA, SYN, 2, 5, "hello", 5);
+    feed_at_once(f, SYN, 2, "hello");
     CHECK(f->accepted == 1 && f->h[0]->count == 5 && f->h[0]->opened == 0);
     CHECK_EQUAL(cuv_stream_write(f->h[0]->stream, (const uint8_t *)"answer", 6, false), 0);
     turn(f->loop);
@@ -115,7 +115,7 @@ static void accepting_acknowledges(void) {
     CHECK_EQUAL(f->t->writes, 2);
     expect(f, &at, WINDOW, ACK, 4, 0);
     expect_nothing(f, &at);
-    feed_frame(f, DATA, SYN, 6, 1, "x", 1);
+    feed_at_once(f, SYN, 6, "x");
     CHECK_EQUAL(f->t->writes, 2);
     await_frames(f);
     expect(f, &at, WINDOW, ACK, 6, 0);
