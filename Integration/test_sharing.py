@@ -41,9 +41,11 @@ def test_two_agents_share_the_load_in_turn(pair):
     assert pair.ask(40) == {b"0": 20, b"1": 20}
 
 
-def test_requests_of_one_connection_are_shared_too(pair):
+def test_requests_of_one_connection_are_shared_too(pair, loops):
+    """With more loops a tunnel of the connection's own loop may be some requests ahead: moving costs as much as they do."""
     with Client(pair.node.proxy) as client:
-        assert collections.Counter(client.request("web").response().body for _ in range(20)) == {b"0": 10, b"1": 10}
+        answers = collections.Counter(client.request("web").response().body for _ in range(80))
+    assert sum(answers.values()) == 80 and abs(answers[b"0"] - answers[b"1"]) <= (0 if loops == 1 else 9)
 
 
 def test_an_agent_that_stops_is_not_chosen_again_and_nothing_fails(pair):

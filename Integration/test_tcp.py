@@ -195,8 +195,11 @@ def test_an_endpoint_without_an_agent_ends_the_clients_connection_at_once(piko):
 def test_a_forward_without_a_server_ends_the_clients_connection_and_goes_on(piko):
     forward = piko.forward(f"http://127.0.0.1:{free_port()}", "db")
     for _ in range(3):
-        with Wire(connect(forward.addr)) as wire:
-            assert wire.read_to_end() == b""
+        try:
+            with Wire(connect(forward.addr)) as wire:
+                assert wire.read_to_end() == b""
+        except ConnectionError:
+            pass  # ended before we had it
     assert forward.running
 
 

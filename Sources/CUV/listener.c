@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -23,6 +24,7 @@ struct cuv_listener {
     uv_poll_t poll;
     uv_timer_t pause;
     int fd;
+    int most;          // a connection whose descriptor is this or above is refused
     int spare;         // a descriptor to give up when there is no other, to take a connection and close it
     int handles;       // still to be closed
     bool closing;
@@ -36,6 +38,15 @@ static void on_readable(uv_poll_t *poll, int status, int events);
 
 static int take_spare(void) {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+// The last descriptors are for what must go on: dials, moves between loops, other loops' spare ones. The lowest free number is given out
+// first, so a number says how many are in use.
+static int most_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > 1 << 30) return 1 << 30;
+    int all = (int)limit.rlim_cur, left = all / 16;
+    return all - (left < 8 ? 8 : left > 256 ? 256 : left);
 }
 
 static int accept_one(int fd) {
@@ -77,7 +88,7 @@ static bool refuse_one(cuv_listener *listener) {
 
 static void hand_over(cuv_listener *listener, int fd) {
     int error;
-    cuv_tcp *tcp = cuv_tcp_new(listener->loop, fd, NULL, NULL, &error);
+    cuv_tcp *tcp = fd < listener->most ? cuv_tcp_new(listener->loop, fd, NULL, NULL, &error) : NULL;
     if (!tcp) {
         listener->refused++;
         close(fd);
@@ -166,7 +177,8 @@ cuv_listener *cuv_listen(cuv_loop *loop, const cuv_address *at, int backlog, boo
         *error = CUV_E_NO_MEMORY;
         return NULL;
     }
-    *listener = (cuv_listener){.loop = loop, .fd = fd, .spare = take_spare(), .handles = 1, .on_accept = on_accept, .ctx = ctx};
+    *listener = (cuv_listener){.loop = loop, .fd = fd, .most = most_descriptors(), .spare = take_spare(), .handles = 1,
+        .on_accept = on_accept, .ctx = ctx};
     cuv_loop_tally(loop)->listeners++;
     uv_timer_init(&loop->uv, &listener->pause);
     listener->pause.data = listener->poll.data = listener;

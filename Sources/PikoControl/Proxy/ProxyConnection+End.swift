@@ -117,6 +117,7 @@ extension ProxyConnection {
         let message = proxy.takeMessage()
         request.message.withUnsafeBytes { message.append($0) }
         self.message = message
+        beginLimits()
         connection.startReading()
         perform(exchange.begin())
     }

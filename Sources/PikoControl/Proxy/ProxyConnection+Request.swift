@@ -139,7 +139,7 @@ extension ProxyConnection {
         return inHand
     }
 
-    private func beginLimits() {
+    func beginLimits() {
         let settings = proxy.settings
         if settings.readTimeout > 0 && exchange.isUploading { readDeadline = proxy.loop.now &+ settings.readTimeout }
         if settings.writeTimeout > 0 { writeDeadline = proxy.loop.now &+ settings.writeTimeout }
