@@ -13,7 +13,7 @@ import Testing
     func plain() {
         var run = Run(get())
         #expect(run.log == [.startClock, .select])
-        #expect(run.on(.upstreamOpened(confirmed: true)) == [.sendRequest])
+        #expect(run.on(.upstreamOpened(confirmed: true, isLast: false)) == [.sendRequest])
         #expect(run.on(.responseHead(response())) == [.stopClock, .writeResponse(closes: false), .startDownload])
         #expect(run.on(.downloadEnded(.complete)) == [.releaseUpstream(reusable: true), .finish(.complete, .keep)])
     }
@@ -21,7 +21,7 @@ import Testing
     @Test("a streamed body: its flow starts behind the head, and the clock runs anew from its end")
     func upload() {
         var run = Run(post(), .streamed)
-        #expect(run.on(.upstreamOpened(confirmed: true)) == [.sendRequest, .startUpload])
+        #expect(run.on(.upstreamOpened(confirmed: true, isLast: false)) == [.sendRequest, .startUpload])
         #expect(run.on(.uploadEnded(.complete)) == [.startClock])
         run.on(.responseHead(response()))
         #expect(run.on(.downloadEnded(.complete)) == [.releaseUpstream(reusable: true), .finish(.complete, .keep)])
@@ -38,7 +38,7 @@ import Testing
     func close() {
         for (request, mayKeep) in [(get(keepAlive: false), true), (get(), false)] {
             var run = Run(request, mayKeep: mayKeep)
-            run.on(.upstreamOpened(confirmed: true))
+            run.on(.upstreamOpened(confirmed: true, isLast: false))
             #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: true)))
             #expect(run.on(.downloadEnded(.complete)).last == .finish(.complete, .close))
         }
@@ -47,7 +47,7 @@ import Testing
     @Test("a service that ends its connection does not end the client's")
     func serviceCloses() {
         var run = Run(get())
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.responseHead(response(keepAlive: false))).contains(.writeResponse(closes: false)))
         #expect(run.on(.downloadEnded(.complete)) == [.releaseUpstream(reusable: false), .finish(.complete, .keep)])
     }
@@ -58,7 +58,7 @@ import Testing
         old.version = .http10
         for (request, framing) in [(get(), BodyFraming.untilClose), (old, .chunked)] {
             var run = Run(request)
-            run.on(.upstreamOpened(confirmed: true))
+            run.on(.upstreamOpened(confirmed: true, isLast: false))
             #expect(run.on(.responseHead(response(framing))).contains(.writeResponse(closes: true)))
         }
     }
@@ -68,20 +68,20 @@ import Testing
     @Test("interim heads are passed on, to HTTP/1.0 they are not")
     func interim() {
         var run = Run(get())
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.responseHead(interimHead(103))) == [.writeInterim])
         #expect(run.on(.responseHead(interimHead(100))) == [.writeInterim])
         var old = get()
         old.version = .http10
         run = Run(old)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.responseHead(interimHead(103))) == [])
     }
 
     @Test("after an interim head a request is not sent again, but an error can still be told")
     func interimThenLost() {
         var run = Run(get())
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(interimHead(103)))
         #expect(run.on(.upstreamClosed) == [.abortUpstream, .respond(.lost, closes: false), .finish(.failed, .keep)])
     }
@@ -92,41 +92,65 @@ import Testing
     func retry() {
         var run = Run(get())
         for _ in 1..<HTTPExchange.mostAttempts {
-            run.on(.upstreamOpened(confirmed: true))
+            run.on(.upstreamOpened(confirmed: true, isLast: false))
             #expect(run.on(.upstreamClosed) == [.abortUpstream, .select])
         }
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.upstreamClosed) == [.abortUpstream, .respond(.lost, closes: false), .finish(.failed, .keep)])
     }
 
     @Test("retry: POST goes elsewhere when no service can have seen it, else it does not")
     func retryPost() {
         var run = Run(post(), .whole)
-        run.on(.upstreamOpened(confirmed: false))
+        run.on(.upstreamOpened(confirmed: false, isLast: false))
         #expect(run.on(.upstreamClosed) == [.abortUpstream, .select])
-        run.on(.upstreamOpened(confirmed: false))
+        run.on(.upstreamOpened(confirmed: false, isLast: false))
         run.on(.upstreamConfirmed)
         #expect(run.on(.upstreamClosed).contains(.respond(.lost, closes: false)))
+    }
+
+    @Test("retry: a fresh connection to the only service is the last")
+    func lastUpstream() {
+        var run = Run(get())
+        run.on(.upstreamOpened(confirmed: true, isLast: true))
+        #expect(run.on(.upstreamClosed).contains(.respond(.lost, closes: false)))
+    }
+
+    @Test("draining: a request under way is answered with close")
+    func draining() {
+        var run = Run(get())
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        run.exchange.stopKeepingClient()
+        #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: true)))
+        #expect(run.on(.downloadEnded(.complete)).last == .finish(.complete, .close))
+    }
+
+    @Test("interim heads without end are no response")
+    func endlessInterim() {
+        var run = Run(get())
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        for _ in 0..<HTTPExchange.mostHeads { #expect(run.on(.responseHead(interimHead(103))) == [.writeInterim]) }
+        #expect(run.on(.responseHead(interimHead(103))).contains(.respond(.badResponse, closes: false)))
     }
 
     @Test("retry: a held body can be sent again, also half way; a streamed one cannot")
     func retryBody() {
         var run = Run(put(), .held)
-        #expect(run.on(.upstreamOpened(confirmed: true)) == [.sendRequest])
+        #expect(run.on(.upstreamOpened(confirmed: true, isLast: false)) == [.sendRequest])
         #expect(run.on(.upstreamClosed) == [.abortUpstream, .select])
         #expect(run.on(.uploadEnded(.complete)) == [])
-        #expect(run.on(.upstreamOpened(confirmed: true)) == [.sendRequest])
+        #expect(run.on(.upstreamOpened(confirmed: true, isLast: false)) == [.sendRequest])
         run = Run(put(), .streamed)
-        run.on(.upstreamOpened(confirmed: false))
-        #expect(run.on(.upstreamClosed) == [.stopUpload, .abortUpstream, .respond(.unreachable, closes: true), .finish(.failed, .close)])
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        #expect(run.on(.upstreamClosed) == [.stopUpload, .abortUpstream, .respond(.lost, closes: true), .finish(.failed, .close)])
     }
 
     @Test("retry: when no other upstream is left, the client hears of the one that failed")
     func lastRefusal() {
         var run = Run(get())
-        run.on(.upstreamOpened(confirmed: false))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.upstreamClosed)
-        #expect(run.on(.upstreamRefused(.noUpstreams)).contains(.respond(.unreachable, closes: false)))
+        #expect(run.on(.upstreamRefused(.noUpstreams)).contains(.respond(.lost, closes: false)))
         run = Run(get())
         #expect(run.on(.upstreamRefused(.noUpstreams)).contains(.respond(.noUpstreams, closes: false)))
     }
@@ -134,7 +158,7 @@ import Testing
     @Test("retry: never once the response has begun")
     func noRetryAfterHead() {
         var run = Run(get())
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(response()))
         #expect(run.on(.upstreamClosed) == [])
         #expect(run.on(.downloadEnded(.sourceBroke)) == [.abortUpstream, .finish(.truncated, .abort)])
@@ -145,7 +169,7 @@ import Testing
     @Test("early response: delivered; the body may finish, then the client stays")
     func earlyThenComplete() {
         var run = Run(post(), .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: false)))
         #expect(run.on(.downloadEnded(.complete)) == [.startLinger])
         #expect(run.on(.lingerFired(moving: true)) == [.startLinger])
@@ -155,7 +179,7 @@ import Testing
     @Test("early response: a body that stands still is broken off behind it, gently")
     func earlyThenStill() {
         var run = Run(post(), .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(response()))
         run.on(.downloadEnded(.complete))
         #expect(run.on(.lingerFired(moving: false)) == [.stopUpload, .abortUpstream, .finish(.complete, .close)])
@@ -164,7 +188,7 @@ import Testing
     @Test("early response: a service that closes after it reads no more: said and done")
     func earlyAndCloses() {
         var run = Run(post(), .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.responseHead(response(keepAlive: false))).contains(.writeResponse(closes: true)))
         #expect(run.on(.downloadEnded(.complete)) == [.stopUpload, .abortUpstream, .finish(.complete, .close)])
     }
@@ -172,7 +196,7 @@ import Testing
     @Test("early response: the upload breaks at the service, the response still arrives")
     func earlyAfterBreak() {
         var run = Run(post(), .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.uploadEnded(.sinkBroke)) == [])
         #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: true)))
         #expect(run.on(.downloadEnded(.complete)) == [.abortUpstream, .finish(.complete, .close)])
@@ -183,10 +207,10 @@ import Testing
         var request = post()
         request.expectsContinue = true
         var run = Run(request, .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: true)))
         run = Run(request, .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(interimHead(100)))
         run.on(.uploadEnded(.complete))
         #expect(run.on(.responseHead(response())).contains(.writeResponse(closes: false)))
@@ -199,10 +223,10 @@ import Testing
         var run = Run(get())
         #expect(run.on(.clientGone) == [.cancelSelection, .finish(.clientGone, .abort)])
         run = Run(post(), .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.clientGone) == [.stopUpload, .abortUpstream, .finish(.clientGone, .abort)])
         run = Run(get())
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(response(.chunked)))
         #expect(run.on(.clientGone) == [.abortUpstream, .stopDownload, .finish(.clientGone, .abort)])
     }
@@ -210,17 +234,17 @@ import Testing
     @Test("a request's body that breaks off ends both sides")
     func bodyBroken() {
         var run = Run(post(), .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.uploadEnded(.sourceBroke)) == [.abortUpstream, .finish(.clientGone, .abort)])
     }
 
     @Test("a malformed body: 400 before a response, a broken connection behind its head")
     func badBody() {
         var run = Run(post(), .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.uploadEnded(.malformed)) == [.abortUpstream, .respondBadBody, .finish(.badBody, .close)])
         run = Run(post(), .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(response(.chunked)))
         #expect(run.on(.uploadEnded(.malformed)) == [.abortUpstream, .stopDownload, .finish(.badBody, .abort)])
     }
@@ -229,7 +253,7 @@ import Testing
     func truncated() {
         for end in [BodyEnd.sourceBroke, .malformed] {
             var run = Run(get())
-            run.on(.upstreamOpened(confirmed: true))
+            run.on(.upstreamOpened(confirmed: true, isLast: false))
             run.on(.responseHead(response(.chunked)))
             #expect(run.on(.downloadEnded(end)) == [.abortUpstream, .finish(.truncated, .abort)])
         }
@@ -238,7 +262,7 @@ import Testing
     @Test("what is no response is a 502, without another try")
     func badResponse() {
         var run = Run(get())
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.badResponse) == [.abortUpstream, .respond(.badResponse, closes: false), .finish(.failed, .keep)])
     }
 
@@ -247,7 +271,7 @@ import Testing
     @Test("clock: 504 while the service is waited for, and while a selection hangs")
     func timeout() {
         var run = Run(get())
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.clockFired(stuck: false)) == [.abortUpstream, .respond(.timeout, closes: false), .finish(.failed, .keep)])
         run = Run(get())
         #expect(run.on(.clockFired(stuck: false)) == [.cancelSelection, .respond(.timeout, closes: false), .finish(.failed, .keep)])
@@ -256,7 +280,7 @@ import Testing
     @Test("clock: a client that uploads slowly is waited for, a service that takes nothing is not")
     func slowUpload() {
         var run = Run(post(), .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.clockFired(stuck: false)) == [.startClock])
         #expect(run.on(.clockFired(stuck: true)).contains(.respond(.timeout, closes: true)))
     }
@@ -264,10 +288,10 @@ import Testing
     @Test("total limits: 408 while the request comes in, a broken connection once the response goes out")
     func overdue() {
         var run = Run(post(), .streamed)
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.overdue).contains(.respond(.clientTimeout, closes: true)))
         run = Run(get())
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(response(.chunked)))
         #expect(run.on(.overdue) == [.abortUpstream, .stopDownload, .finish(.overdue, .abort)])
     }
@@ -277,7 +301,7 @@ import Testing
     @Test("upgrade: both directions end by themselves, the second end ends all")
     func tunnel() {
         var run = Run(upgrade())
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         #expect(run.on(.responseHead(switching())) == [.stopClock, .writeResponse(closes: false), .startTunnel])
         #expect(run.on(.downloadEnded(.complete)) == [])
         #expect(run.on(.uploadEnded(.complete)) == [.releaseUpstream(reusable: false), .finish(.complete, .close)])
@@ -286,11 +310,11 @@ import Testing
     @Test("upgrade: a break on either side ends both")
     func tunnelBreaks() {
         var run = Run(upgrade())
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(switching()))
         #expect(run.on(.downloadEnded(.sourceBroke)).last == .finish(.truncated, .abort))
         run = Run(upgrade())
-        run.on(.upstreamOpened(confirmed: true))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(switching()))
         #expect(run.on(.downloadEnded(.complete)) == [])
         #expect(run.on(.uploadEnded(.sourceBroke)) == [.abortUpstream, .finish(.clientGone, .abort)])
@@ -303,7 +327,7 @@ import Testing
         for (request, body) in [(get(), RequestBody.whole), (put(), .held), (post(), .streamed), (upgrade(), .whole)] {
             walk(Run(request, body), depth: 3)
             var opened = Run(request, body)
-            opened.on(.upstreamOpened(confirmed: true))
+            opened.on(.upstreamOpened(confirmed: true, isLast: false))
             walk(opened, depth: 3)
             opened.on(.responseHead(response()))
             walk(opened, depth: 3)
@@ -358,7 +382,7 @@ private struct Run {
 }
 
 private let everyEvent: [ExchangeEvent] = [
-    .upstreamOpened(confirmed: true), .upstreamOpened(confirmed: false), .upstreamConfirmed, .upstreamRefused(.noUpstreams),
+    .upstreamOpened(confirmed: true, isLast: true), .upstreamOpened(confirmed: false, isLast: false), .upstreamConfirmed, .upstreamRefused(.noUpstreams),
     .upstreamClosed, .responseHead(response()), .responseHead(interimHead(103)), .responseHead(switching()), .badResponse,
     .uploadEnded(.complete), .uploadEnded(.sourceBroke), .uploadEnded(.sinkBroke), .uploadEnded(.malformed),
     .downloadEnded(.complete), .downloadEnded(.sourceBroke), .downloadEnded(.sinkBroke), .clientGone,

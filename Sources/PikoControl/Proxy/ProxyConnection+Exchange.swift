@@ -68,7 +68,8 @@ extension ProxyConnection {
         upstreamIsDirty = false
         responseScanner.reset()
         opened.connection.startReading()
-        handle(.upstreamOpened(confirmed: opened.isConfirmed))
+        let isLast = opened.tunnel == nil && !opened.isReused
+        handle(.upstreamOpened(confirmed: opened.isConfirmed, isLast: isLast))
     }
 
     func upstreamDidOpen(_ upstream: OpenedUpstream) {

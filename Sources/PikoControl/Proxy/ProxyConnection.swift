@@ -112,7 +112,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         switch state {
         case .idle: return headIsLate()
         case .parked: return cut()
-        case .over: deadline = .max
+        case .over: return endDidNotCome()
         case .exchange: break
         }
         guard state == .exchange else { return }
@@ -193,6 +193,15 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         state = .over
         deadline = .max
         downstream.close()
+        if proxy.isDraining { setClock(Self.farewell) }
+    }
+
+    /// Milliseconds that a client has, when the node leaves, to end its side of a connection that has ended.
+    private static let farewell: UInt64 = 250
+
+    private func endDidNotCome() {
+        guard !downstreamIsGone else { return deadline = .max }
+        if downstream.queued == 0 { cut() } else { setClock(Self.farewell) }
     }
 
     /// Ends it now.
@@ -201,11 +210,15 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         if state == .parked { forgetRequest() }
         state = .over
         deadline = .max
-        downstream?.abort()
+        if !downstreamIsGone { downstream?.abort() }
     }
 
     /// Ends it if nothing was asked; a request at hand is finished.
     func drain() {
-        if state == .idle && !headBegan { close() }
+        switch state {
+        case .idle: if !headBegan { close() }
+        case .exchange, .parked: exchange.stopKeepingClient()
+        case .over: if !downstreamIsGone { setClock(Self.farewell) }
+        }
     }
 }

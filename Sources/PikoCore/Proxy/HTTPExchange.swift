@@ -34,15 +34,18 @@ public struct HTTPExchange: Sendable {
 
     /// Upstreams a request is tried on, the first one included.
     public static let mostAttempts = 3
+    /// Heads of one response, interim ones included; a service that sends more never comes to the point.
+    static let mostHeads = 100
 
     public private(set) var phase = Phase.selecting
     private let request: RequestTraits
-    private let mayKeepClient: Bool
+    private var mayKeepClient: Bool
     private var upload: Upload
     private var attempts = 0
-    /// An upstream has shown signs of an answer: the request is not sent again.
-    private var hasAnswer = false
+    private var isLastUpstream = false
     private var isConfirmed = false
+    /// Heads of this response so far, interim ones too. After the first the request is not sent again.
+    private var heads = 0
     private var sawContinue = false
     /// The service goes on reading after its response.
     private var canFinishUpload = false
@@ -61,6 +64,9 @@ public struct HTTPExchange: Sendable {
     /// The request's body is not through yet.
     public var isUploading: Bool { upload == .held || upload == .flowing || upload == .unsent }
 
+    /// From now on the client's connection ends with this request.
+    public mutating func stopKeepingClient() { mayKeepClient = false }
+
     /// What to do first.
     public func begin() -> Directives { Directives(.startClock, .select) }
 
@@ -68,8 +74,10 @@ public struct HTTPExchange: Sendable {
     public mutating func handle(_ event: ExchangeEvent) -> Directives {
         if phase == .over { return Directives() }
         switch event {
-        case .upstreamOpened(let confirmed): return upstreamOpened(confirmed)
-        case .upstreamConfirmed: isConfirmed = true
+        case .upstreamOpened(let confirmed, let isLast): return upstreamOpened(confirmed, isLast)
+        case .upstreamConfirmed:
+            isConfirmed = true
+            return Directives()
         case .upstreamRefused(let error): return phase == .selecting ? respond(refusal ?? error) : Directives()
         case .upstreamClosed: return upstreamClosed()
         case .responseHead(let head): return phase == .waiting ? responseHead(head) : Directives()
@@ -81,18 +89,18 @@ public struct HTTPExchange: Sendable {
         case .lingerFired(let moving): return lingerFired(moving)
         case .overdue: return overdue()
         }
-        return Directives()
     }
 }
 
 // MARK: The upstream before its response
 
 extension HTTPExchange {
-    private mutating func upstreamOpened(_ confirmed: Bool) -> Directives {
+    private mutating func upstreamOpened(_ confirmed: Bool, _ isLast: Bool) -> Directives {
         guard phase == .selecting else { return Directives() }
         phase = .waiting
         attempts += 1
         isConfirmed = confirmed
+        isLastUpstream = isLast
         guard upload == .unsent else { return Directives(.sendRequest) }
         upload = .flowing
         return Directives(.sendRequest, .startUpload)
@@ -100,13 +108,13 @@ extension HTTPExchange {
 
     private mutating func upstreamClosed() -> Directives {
         switch phase {
-        case .waiting: return failed(isConfirmed ? .lost : .unreachable)
+        case .waiting: return lost(isConfirmed ? .lost : .unreachable)
         case .finishing: return breakOff(.complete, .close)
         default: return Directives()  // the flows say what it means
         }
     }
 
-    private mutating func failed(_ error: ProxyError) -> Directives {
+    private mutating func lost(_ error: ProxyError) -> Directives {
         guard canSendAgain(after: error) else { return respond(error) }
         refusal = error
         phase = .selecting
@@ -115,7 +123,8 @@ extension HTTPExchange {
 
     /// RFC 9110 9.2.2: a request that a service may have acted on is sent again only where that means the same as once.
     private func canSendAgain(after error: ProxyError) -> Bool {
-        guard !hasAnswer, attempts < Self.mostAttempts, upload == .complete || upload == .held else { return false }
+        guard heads == 0, attempts < Self.mostAttempts, !isLastUpstream else { return false }
+        guard upload == .complete || upload == .held else { return false }
         return error.retry == .always || (error.retry == .idempotent && request.method.isIdempotent)
     }
 
@@ -138,7 +147,8 @@ extension HTTPExchange {
 
 extension HTTPExchange {
     private mutating func responseHead(_ head: ResponseTraits) -> Directives {
-        hasAnswer = true
+        heads += 1
+        if heads > Self.mostHeads { return respond(.badResponse) }
         if head.isInterim {
             sawContinue = sawContinue || head.status == 100
             return request.version == .http10 ? Directives() : Directives(.writeInterim)
