@@ -98,11 +98,10 @@ struct MetricsTests {
 
     @Test("upstreams: the original's names and labels")
     func upstreams() {
-        let metrics = UpstreamMetrics()
-        metrics.selectedLocal()
-        metrics.selectedRemote(nodeID: "n2")
-        var snapshot = metrics.snapshot
+        var snapshot = UpstreamSnapshot()
         snapshot.connectedUpstreams = 4
+        snapshot.upstreamRequests = 1
+        snapshot.remoteRequests = ["n2": 1]
         var page = PrometheusText()
         page.add(snapshot)
         #expect(page.text.contains("piko_upstreams_connected_upstreams 4\n"))
