@@ -121,7 +121,8 @@ final class UpstreamHandshake: ConnectionHandler {
         let isOurs = head.fields.value(named: "user-agent").map { $0.starts(with: "piko".utf8) } ?? false
         let peer = connection.peerAddress
         let answer = WebSocketUpgrade.answer(to: WebSocketUpgrade.key(of: head), halfClose: false, node: server.node.id)
-        guard connection.write(answer) else {
+        // It leaves at the end of this turn: by then the tunnel is registered, so whoever has its answer can be asked for.
+        guard connection.write(answer, more: true) else {
             server.node.registry.leave(place)
             connection.abort()
             return finish()
