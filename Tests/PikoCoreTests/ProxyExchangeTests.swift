@@ -44,6 +44,17 @@ import Testing
         }
     }
 
+    @Test("a client that expects the end it asked for is told of it only for another reason")
+    func knownEnd() {
+        for (framing, closes) in [(BodyFraming.length(1), false), (.untilClose, true)] {
+            var exchange = HTTPExchange(get(keepAlive: false), body: .whole, mayKeepClient: true, clientKnowsEnd: true)
+            _ = exchange.handle(.upstreamOpened(confirmed: true, isLast: false))
+            let said = Array(exchange.handle(.responseHead(response(framing))))
+            #expect(said.contains(.writeResponse(closes: closes)))
+            #expect(Array(exchange.handle(.downloadEnded(.complete))).last == .finish(.complete, .close))
+        }
+    }
+
     @Test("a service that ends its connection does not end the client's")
     func serviceCloses() {
         var run = Run(get())

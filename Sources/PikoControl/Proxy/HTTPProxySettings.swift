@@ -50,6 +50,9 @@ struct CarriedRequest: Sendable {
     var message: [UInt8]
     var bodyToCome: UInt64
     var tried: [TunnelID]
+    /// Of the clock that all loops share.
+    var readDeadline: UInt64
+    var writeDeadline: UInt64
     var record: ExchangeRecord
     /// Handed over whole: only the loop it arrives at touches it.
     nonisolated(unsafe) var accessEntry: AccessLogEntry?

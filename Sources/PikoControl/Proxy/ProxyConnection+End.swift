@@ -77,7 +77,8 @@ extension ProxyConnection {
         state = .exchange
         let request = CarriedRequest(
             exchange: exchange, traits: traits, endpoint: endpoint, message: Array(message.bytes),
-            bodyToCome: bodyToCome, tried: tried, record: record, accessEntry: accessEntry)
+            bodyToCome: bodyToCome, tried: tried, readDeadline: readDeadline, writeDeadline: writeDeadline, record: record,
+            accessEntry: accessEntry)
         let arrival = ProxyArrival(
             selected: tunnel, moves: moves + 1, requestsServed: requestsServed, request: request)
         guard move(with: unread, arrival) else {
@@ -114,10 +115,11 @@ extension ProxyConnection {
         record = request.record
         accessEntry = request.accessEntry
         bodyToCome = request.bodyToCome
+        readDeadline = request.readDeadline
+        writeDeadline = request.writeDeadline
         let message = proxy.takeMessage()
         request.message.withUnsafeBytes { message.append($0) }
         self.message = message
-        beginLimits()
         connection.startReading()
         perform(exchange.begin())
     }

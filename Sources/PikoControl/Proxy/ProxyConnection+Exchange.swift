@@ -32,7 +32,7 @@ extension ProxyConnection {
         case .stopUpload: stopUpload()
         case .startClock: setClock(proxy.settings.timeout)
         case .stopClock: setClock(0)
-        case .startLinger: setClock(Self.lingerInterval)
+        case .startLinger: startLinger()
         case .writeInterim: writeInterim()
         case .writeResponse(let closes): writeResponse(closes: closes)
         case .startDownload: startDownload()
@@ -115,6 +115,12 @@ extension ProxyConnection {
         downstream.startReading()
     }
 
+    /// Nothing more is expected of the upstream but its end.
+    private func startLinger() {
+        upstream?.startReading()
+        setClock(Self.lingerInterval)
+    }
+
     // MARK: The response
 
     private func writeInterim() {
@@ -130,7 +136,7 @@ extension ProxyConnection {
         let writer = proxy.writer
         writer.clear()
         var rewrite = ResponseRewrite()
-        rewrite.connection = connectionOption(closes: closes)
+        rewrite.connection = response.isUpgrade ? .implied : connectionOption(closes: closes)
         rewrite.removesChunks = removesChunks
         proxy.responseHead.write(rewrite, to: writer)
         if let accessEntry { proxy.accessLog?.respond(accessEntry) { visit(proxy.responseHead.fields, $0) } }
@@ -144,13 +150,7 @@ extension ProxyConnection {
     private var removesChunks: Bool { traits.version == .http10 && response.framing == .chunked }
 
     private func connectionOption(closes: Bool) -> ConnectionOption {
-        response.isUpgrade ? .implied : ownConnectionOption(closes: closes)
-    }
-
-    /// A node that drains says so with each response that is still to come.
-    private func ownConnectionOption(closes: Bool) -> ConnectionOption {
-        if closes || proxy.isDraining { return .close }
-        return traits.version == .http10 ? .keepAlive : .implied
+        closes ? .close : (traits.version == .http10 ? .keepAlive : .implied)
     }
 
     /// The length of a body that is all there, small, and leaves with the head; nil: it needs a flow.
@@ -225,7 +225,7 @@ extension ProxyConnection {
     func answer(_ status: UInt16, _ text: StaticString, closes: Bool) {
         let writer = proxy.writer
         writer.clear()
-        let option = ownConnectionOption(closes: closes)
+        let option = connectionOption(closes: closes)
         ErrorResponse.append(
             status: status, text: text, connection: option, omitsBody: traits.method == .head, to: writer)
         record.status = status

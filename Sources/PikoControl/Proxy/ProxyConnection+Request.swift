@@ -131,7 +131,7 @@ extension ProxyConnection {
         } else if traits.framing != .empty {
             body = .streamed
         }
-        exchange = HTTPExchange(traits, body: body, mayKeepClient: !proxy.isDraining)
+        exchange = HTTPExchange(traits, body: body, mayKeepClient: !proxy.isDraining, clientKnowsEnd: clientKnowsEnd)
         record = ExchangeRecord()
         record.requestHeadBytes = UInt64(headCount)
         record.requestBytes = UInt64(inHand)
@@ -139,7 +139,7 @@ extension ProxyConnection {
         return inHand
     }
 
-    func beginLimits() {
+    private func beginLimits() {
         let settings = proxy.settings
         if settings.readTimeout > 0 && exchange.isUploading { readDeadline = proxy.loop.now &+ settings.readTimeout }
         if settings.writeTimeout > 0 { writeDeadline = proxy.loop.now &+ settings.writeTimeout }
@@ -156,6 +156,11 @@ extension ProxyConnection {
         unread = UnsafeRawBufferPointer(start: nil, count: 0)
     }
 
+    /// A node that said that its stream ends with this request need not hear it again.
+    private var clientKnowsEnd: Bool {
+        proxy.settings.role == .agent && traits.version == .http11 && !traits.keepAlive
+    }
+
     private func rewrite() -> RequestRewrite {
         var rewrite = RequestRewrite()
         switch proxy.settings.role {
@@ -164,6 +169,8 @@ extension ProxyConnection {
             rewrite.proto = .http
             rewrite.addsForwardedHost = true
             rewrite.marksForward = true
+            // A stream of a tunnel carries one request; told so, the agent ends it together with the response.
+            if !traits.isUpgrade { rewrite.connection = .close }
         case .agent:
             rewrite.marksForward = traits.claimsForward
         }

@@ -40,6 +40,7 @@ public struct HTTPExchange: Sendable {
     public private(set) var phase = Phase.selecting
     private let request: RequestTraits
     private var mayKeepClient: Bool
+    private let clientKnowsEnd: Bool
     private var upload: Upload
     private var attempts = 0
     private var isLastUpstream = false
@@ -54,10 +55,13 @@ public struct HTTPExchange: Sendable {
     private var hasDownloaded = false
     private var refusal: ProxyError?
 
-    /// - Parameter mayKeepClient: the client's connection may go on after this request as far as this process is concerned.
-    public init(_ request: RequestTraits, body: RequestBody, mayKeepClient: Bool) {
+    /// - Parameters:
+    ///   - mayKeepClient: the client's connection may go on after this request as far as this process is concerned.
+    ///   - clientKnowsEnd: the client expects the end it asked for; `close` is said only where there is another reason.
+    public init(_ request: RequestTraits, body: RequestBody, mayKeepClient: Bool, clientKnowsEnd: Bool = false) {
         self.request = request
         self.mayKeepClient = mayKeepClient
+        self.clientKnowsEnd = clientKnowsEnd
         upload = body == .whole ? .complete : (body == .held ? .held : .unsent)
     }
 
@@ -158,8 +162,9 @@ extension HTTPExchange {
         isReusable = head.keepAlive
         canFinishUpload = head.keepAlive && (sawContinue || !request.expectsContinue) && upload != .broken
         let needsClose = head.framing == .untilClose || (request.version == .http10 && head.framing == .chunked)
-        keepsClient = request.keepAlive && mayKeepClient && !needsClose && (upload == .complete || canFinishUpload)
-        return Directives(.stopClock, .writeResponse(closes: !keepsClient), .startDownload)
+        let goesOn = mayKeepClient && !needsClose && (upload == .complete || canFinishUpload)
+        keepsClient = request.keepAlive && goesOn
+        return Directives(.stopClock, .writeResponse(closes: !keepsClient && !(clientKnowsEnd && goesOn)), .startDownload)
     }
 
     private mutating func switchProtocols() -> Directives {
