@@ -242,6 +242,8 @@ public enum GossipFault: Error, Equatable, Sendable {
     case unknownKind(UInt8)
     case unknownVersion(UInt8)
     case malformed
+    /// Whole so far: on a connection, more may come.
+    case incomplete
 }
 
 extension GossipMessage {
@@ -262,21 +264,27 @@ extension GossipMessage {
         } catch let fault as GossipFault {
             throw fault
         } catch {
-            throw .malformed
+            throw GossipFault(error)
         }
     }
 }
 
 extension GossipReply {
     /// Reads the answer to a join or leave.
-    public static func read(_ bytes: ArraySlice<UInt8>) throws(GossipFault) -> GossipReply {
+    public static func read(_ bytes: ArraySlice<UInt8>, toJoin: Bool) throws(GossipFault) -> GossipReply {
         var reader = MessagePackReader(bytes)
         do {
             let peer = try reader.header().peer
-            return GossipReply(from: peer, nodes: reader.isAtEnd ? [] : try reader.nodes())
+            return GossipReply(from: peer, nodes: toJoin ? try reader.nodes() : [])
         } catch {
-            throw .malformed
+            throw GossipFault(error)
         }
+    }
+}
+
+extension GossipFault {
+    fileprivate init(_ error: any Error) {
+        if case MessagePackError.truncated = error { self = .incomplete } else { self = .malformed }
     }
 }
 

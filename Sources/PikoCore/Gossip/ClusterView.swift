@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// The cluster as the router and the admin API see it: who is there, what each node serves, and which node a request goes to.
+// A value without clock or sockets, kept up to date by the changes that Gossip names; PikoControl guards it with a lock that is
+// held for one look-up or one change.
+
+/// Whether a node can be forwarded to.
+public enum NodeStatus: String, Sendable {
+    case active, unreachable, left
+}
+
+/// What has changed in the cluster.
+public enum ClusterChange: Equatable, Sendable {
+    /// A node is known; it has no addresses yet.
+    case added(id: String)
+    case removed(id: String)
+    case status(id: String, NodeStatus)
+    case proxyAddress(id: String, String)
+    case adminAddress(id: String, String)
+    /// Listeners of an endpoint on a node; 0: no more.
+    case endpoint(id: String, endpoint: String, listeners: Int)
+}
+
+/// One node of the cluster.
+public struct ClusterNode: Equatable, Sendable {
+    public let id: String
+    public internal(set) var status = NodeStatus.active
+    public internal(set) var proxyAddress = ""
+    public internal(set) var adminAddress = ""
+    /// Listeners by endpoint, never 0.
+    public internal(set) var endpoints: [String: Int] = [:]
+
+    /// Listeners of all endpoints.
+    public var upstreamCount: Int { endpoints.values.reduce(0, +) }
+    /// A node is shown once both addresses are known.
+    public var isComplete: Bool { !proxyAddress.isEmpty && !adminAddress.isEmpty }
+}
+
+/// The nodes of the cluster and where each endpoint is.
+public struct ClusterView: Sendable {
+    public let localID: String
+    private var known: [String: ClusterNode] = [:]
+    /// Nodes that have an endpoint, whatever their status.
+    private var holders: [String: [String]] = [:]
+
+    public init(localID: String) { self.localID = localID }
+
+    /// The nodes whose addresses are known, this one included, by id.
+    public var nodes: [ClusterNode] { known.values.filter(\.isComplete).sorted { $0.id < $1.id } }
+
+    /// A node whose addresses are known.
+    public func node(_ id: String) -> ClusterNode? { known[id].flatMap { $0.isComplete ? $0 : nil } }
+
+    /// Takes a change. One of a node that is not there changes nothing.
+    public mutating func apply(_ change: ClusterChange) {
+        switch change {
+        case .added(let id): if known[id] == nil { known[id] = ClusterNode(id: id) }
+        case .removed(let id): remove(id)
+        case .status(let id, let status): known[id]?.status = status
+        case .proxyAddress(let id, let address): known[id]?.proxyAddress = address
+        case .adminAddress(let id, let address): known[id]?.adminAddress = address
+        case .endpoint(let id, let endpoint, let listeners): set(id, endpoint, listeners)
+        }
+    }
+
+    private mutating func remove(_ id: String) {
+        guard let node = known.removeValue(forKey: id) else { return }
+        for endpoint in node.endpoints.keys { release(endpoint, id) }
+    }
+
+    private mutating func set(_ id: String, _ endpoint: String, _ listeners: Int) {
+        guard let had = known[id].map({ $0.endpoints[endpoint] != nil }) else { return }
+        known[id]?.endpoints[endpoint] = listeners > 0 ? listeners : nil
+        if listeners > 0, !had { holders[endpoint, default: []].append(id) }
+        if listeners <= 0, had { release(endpoint, id) }
+    }
+
+    private mutating func release(_ endpoint: String, _ id: String) {
+        holders[endpoint]?.removeAll { $0 == id }
+        if holders[endpoint]?.isEmpty == true { holders[endpoint] = nil }
+    }
+
+    /// Listeners of an endpoint on other nodes that can be forwarded to.
+    public func remoteListeners(_ endpoint: String) -> Int {
+        (holders[endpoint] ?? []).reduce(0) { $0 &+ weight($1, endpoint) }
+    }
+
+    /// Another node that has an endpoint, each as likely as it has listeners. nil when there is none.
+    /// - Parameter tried: ids of nodes that have failed this request.
+    public func select(
+        endpoint: String, excluding tried: [String] = [], using random: inout some RandomNumberGenerator
+    ) -> ClusterNode? {
+        let candidates = (holders[endpoint] ?? []).filter { !tried.contains($0) }
+        let total = candidates.reduce(0) { $0 &+ weight($1, endpoint) }
+        guard total > 0 else { return nil }
+        var turn = Int.random(in: 0..<total, using: &random)
+        for id in candidates {
+            turn -= weight(id, endpoint)
+            if turn < 0 { return known[id] }
+        }
+        return nil
+    }
+
+    /// Bounded, for a peer says it: no sum of these overflows.
+    private func weight(_ id: String, _ endpoint: String) -> Int {
+        guard id != localID, let node = known[id], node.status == .active, node.isComplete else { return 0 }
+        return min(node.endpoints[endpoint] ?? 0, 1 << 24)
+    }
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+// A cluster in memory for the tests of Gossip: virtual milliseconds, a seeded network that loses, delays, repeats and reorders packets,
+// partitions, kills, restarts. No sockets and no clock. Packets go as values, each checked against the limit; joins as bytes.
+
+@testable import PikoCore
+
+struct SimulatedCluster {
+    struct Network {
+        var loss = 0.0
+        var repeats = 0.0
+        var delay: ClosedRange<UInt64> = 1...5
+        /// Packets go as bytes too: slower.
+        var asBytes = false
+    }
+
+    struct Node {
+        let id: String
+        var address: String
+        var gossip: Gossip?
+        var view: ClusterView
+        var isFrozen = false
+        /// What happened while it was frozen.
+        var backlog: [GossipEvent] = []
+        var group = 0
+        /// The endpoints it has: what all should believe of it.
+        var truth: [String: Int] = [:]
+        /// Grows with each life, to tell a reply to an earlier one.
+        var life = 0
+        var seeds: [String]
+    }
+
+    private enum Happening {
+        case event(node: Int, life: Int?, from: Int, GossipEvent)
+        case call(from: Int, life: Int, address: String, [UInt8], isJoin: Bool)
+        case reply(to: Int, life: Int, from: Int, address: String, [UInt8])
+    }
+
+    var network: Network
+    private(set) var now: UInt64 = 1_000
+    var nodes: [Node] = []
+    private var addresses: [String: Int] = [:]
+    private var pending: [UInt64: [Happening]] = [:]
+    var random: GossipRandom
+    private(set) var largestPacket = 0
+    /// Called with each change a node names.
+    var onChange: ((_ observer: Int, _ now: UInt64, ClusterChange) -> Void)?
+    var interval: UInt64 = 100
+
+    init(_ count: Int, seed: UInt64, network: Network = Network(), interval: UInt64 = 100, endpoints: Int = 2) {
+        self.network = network
+        self.interval = interval
+        random = GossipRandom(seed: seed)
+        let seeds = (0..<min(3, count)).map { "10.0.0.\($0):8003" }
+        for index in 0..<count {
+            let address = "10.0.0.\(index):8003"
+            nodes.append(Node(id: "node-\(index)", address: address, view: ClusterView(localID: "node-\(index)"), seeds: seeds))
+            for endpoint in 0..<endpoints { nodes[index].truth["e\(endpoint)-\(index % 7)"] = 1 + index % 3 }
+        }
+    }
+
+    // MARK: What happens to nodes
+
+    /// Begins a life of a node.
+    /// - Parameter hasClock: its versions are above those of earlier lives; without, it learns of them by hearsay.
+    mutating func start(_ index: Int, hasClock: Bool = true, address: String? = nil) {
+        precondition(nodes[index].gossip == nil)
+        addresses[nodes[index].address] = nil
+        if let address { nodes[index].address = address }
+        addresses[nodes[index].address] = index
+        let settings = GossipSettings(
+            peer: GossipPeer(id: nodes[index].id, address: nodes[index].address), proxyAddress: "p\(index):8000",
+            adminAddress: "a\(index):8002", interval: interval, versionBase: hasClock ? (1_700_000_000_000 + now) * 1000 : 0)
+        nodes[index].gossip = Gossip(settings, random: GossipRandom(seed: random.next()), now: now)
+        nodes[index].view = ClusterView(localID: nodes[index].id)
+        nodes[index].life += 1
+        nodes[index].isFrozen = false
+        nodes[index].backlog = []
+        for (endpoint, count) in nodes[index].truth.sorted(by: { $0.key < $1.key }) {
+            handle(index, .listeners(endpoint: endpoint, count))
+        }
+        handle(index, .tick)
+    }
+
+    mutating func startAll(hasClock: Bool = true) {
+        for index in nodes.indices { start(index, hasClock: hasClock) }
+    }
+
+    mutating func kill(_ index: Int) { nodes[index].gossip = nil }
+
+    mutating func freeze(_ index: Int) { nodes[index].isFrozen = true }
+
+    mutating func thaw(_ index: Int) {
+        nodes[index].isFrozen = false
+        let backlog = nodes[index].backlog
+        nodes[index].backlog = []
+        handle(index, .tick)
+        for event in backlog { handle(index, event) }
+    }
+
+    mutating func set(_ index: Int, _ endpoint: String, _ count: Int) {
+        nodes[index].truth[endpoint] = count > 0 ? count : nil
+        if nodes[index].gossip != nil { handle(index, .listeners(endpoint: endpoint, count)) }
+    }
+
+    mutating func leave(_ index: Int) { handle(index, .leave) }
+
+    // MARK: Time
+
+    mutating func run(_ milliseconds: UInt64) {
+        for _ in 0..<milliseconds { step() }
+    }
+
+    /// Runs until the condition holds, looked at every 50 ms; returns how long it took, nil when it took longer.
+    mutating func run(until limit: UInt64, _ condition: (SimulatedCluster) -> Bool) -> UInt64? {
+        let start = now
+        while !condition(self) {
+            if now - start >= limit { return nil }
+            run(50)
+        }
+        return now - start
+    }
+
+    private mutating func step() {
+        now += 1
+        guard let due = pending.removeValue(forKey: now) else { return }
+        for happening in due { take(happening) }
+    }
+
+    private mutating func take(_ happening: Happening) {
+        switch happening {
+        case .event(let node, let life, let from, let event):
+            guard life == nil || life == nodes[node].life, connected(from, node) else { return }
+            handle(node, event)
+        case .call(let from, let life, let address, let bytes, let isJoin):
+            call(from, life, address, bytes, isJoin: isJoin)
+        case .reply(let to, let life, let from, let address, let bytes):
+            guard life == nodes[to].life else { return }
+            let isThere = connected(from, to) && !bytes.isEmpty
+            handle(to, isThere ? .joinReply(bytes[...], from: address) : .joinFailed(address: address))
+        }
+    }
+
+    private mutating func call(_ from: Int, _ life: Int, _ address: String, _ bytes: [UInt8], isJoin: Bool) {
+        var answer: [UInt8] = []
+        if let index = addresses[address], connected(from, index), !nodes[index].isFrozen, nodes[index].gossip != nil {
+            handle(index, .request(bytes[...])) { answer = $0 }
+            if isJoin { later(.reply(to: from, life: life, from: index, address: address, answer), after: 3) }
+        } else if isJoin {
+            later(.reply(to: from, life: life, from: from, address: address, []), after: 500)
+        }
+    }
+
+    private mutating func handle(_ index: Int, _ event: GossipEvent, answer: (([UInt8]) -> Void)? = nil) {
+        guard nodes[index].gossip != nil else { return }
+        if nodes[index].isFrozen {
+            if case .message = event, nodes[index].backlog.count < 100 { nodes[index].backlog.append(event) }
+            return
+        }
+        let directives = nodes[index].gossip!.handle(event, now: now)
+        for directive in directives { carryOut(directive, of: index, answer) }
+        if case .tick = event, let next = nodes[index].gossip?.nextTick {
+            later(.event(node: index, life: nodes[index].life, from: index, .tick), after: max(next, now + 1) - now)
+        }
+    }
+
+    private mutating func carryOut(_ directive: GossipDirective, of index: Int, _ answer: (([UInt8]) -> Void)?) {
+        switch directive {
+        case .send(let message, let address): send(message, from: index, to: address)
+        case .join(let bytes, let address):
+            later(.call(from: index, life: nodes[index].life, address: address, bytes, isJoin: true), after: 3)
+        case .leave(let bytes, let address):
+            later(.call(from: index, life: nodes[index].life, address: address, bytes, isJoin: false), after: 3)
+        case .answer(let bytes): answer?(bytes)
+        case .resolveSeeds:
+            later(.event(node: index, life: nodes[index].life, from: index, .seeds(nodes[index].seeds)), after: 1)
+        case .change(let change):
+            nodes[index].view.apply(change)
+            onChange?(index, now, change)
+        case .log: break
+        }
+    }
+
+    private mutating func send(_ message: GossipMessage, from: Int, to address: String) {
+        largestPacket = max(largestPacket, GossipSize.packet(message))
+        guard let to = addresses[address], chance() >= network.loss else { return }
+        let source = nodes[from].address
+        let event = network.asBytes ? GossipEvent.packet(message.bytes[...], from: source) : .message(message, from: source)
+        for _ in 0..<(network.repeats > 0 && chance() < network.repeats ? 2 : 1) {
+            let delay = network.delay.lowerBound + random.next() % (network.delay.upperBound - network.delay.lowerBound + 1)
+            later(.event(node: to, life: nil, from: from, event), after: delay)
+        }
+    }
+
+    private mutating func later(_ happening: Happening, after delay: UInt64) {
+        pending[now + max(delay, 1), default: []].append(happening)
+    }
+
+    private mutating func chance() -> Double { Double(random.next() >> 11) / Double(1 << 53) }
+
+    private func connected(_ a: Int, _ b: Int) -> Bool { nodes[a].group == nodes[b].group }
+
+    // MARK: What must hold
+
+    var living: [Int] { nodes.indices.filter { nodes[$0].gossip != nil } }
+
+    /// Every living node sees exactly the living nodes as active, with exactly the endpoints they have.
+    static func isConverged(_ cluster: SimulatedCluster) -> Bool {
+        let living = cluster.living
+        return living.allSatisfy { observer in
+            let view = cluster.nodes[observer].view
+            let active = view.nodes.filter { $0.status == .active }
+            guard active.count == living.count else { return false }
+            return living.allSatisfy { view.node(cluster.nodes[$0].id)?.endpoints == cluster.nodes[$0].truth }
+        }
+    }
+}
