@@ -2,6 +2,7 @@
 # SIGTERM: stop accepting, finish what runs within the grace period, exit 0, nothing left on the loops (the harness
 # looks at the counters of every process that it stops).
 
+import queue
 import signal
 import threading
 import time
@@ -11,8 +12,11 @@ import pytest
 from harness.usage import eventually
 from peer import http1
 from peer.client import Client, fetch
+from peer.server import FakeServer
 from peer.service import Service
+from peer.websocket import WebSocket
 from peer.wire import Ended, Wire, connect
+from peer.yamux import DATA, SYN, WINDOW, encode
 
 NUMBERS = [signal.SIGTERM, signal.SIGINT]
 
@@ -122,6 +126,33 @@ def test_a_second_signal_ends_it_at_once(piko, held):
         eventually(lambda: refuses(node.proxy))
         node.signal(signal.SIGTERM)
         assert node.wait(5) == 0
+
+
+def test_an_agent_whose_server_takes_nothing_more_ends_too(piko):
+    """The tunnel cannot be ended politely, so it is cut."""
+    stuck, gate = threading.Event(), threading.Event()
+
+    def flood(conn, head):
+        conn.sock.settimeout(0.5)
+        try:
+            conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+            conn.send(bytes(100_000_000))
+        except TimeoutError:
+            stuck.set()
+            gate.wait(30)
+        conn.open = False
+
+    sockets = queue.Queue()
+    with Service(flood) as service, FakeServer(upgrade=lambda wire: sockets.put(WebSocket.accept(wire))) as server:
+        agent = piko.agent("http", server.url, "web", service.addr)
+        request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        sockets.get(timeout=10).send(encode(WINDOW, SYN, 2, 1 << 30) + encode(DATA, 0, 2, body=request))
+        assert stuck.wait(20)
+        agent.signal(signal.SIGTERM)
+        agent.wait_line(lambda line: line["msg"] == "stopping")
+        agent.signal(signal.SIGTERM)
+        assert agent.wait(6) == 0
+        gate.set()
 
 
 def test_idle_processes_end_at_once(piko, service):

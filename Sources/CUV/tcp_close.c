@@ -61,10 +61,12 @@ void cuv_tcp_abort(cuv_stream *stream, int error) {
     cuv_tcp_destroy(tcp);
 }
 
+// A loop that is stopping does not linger, and waits for a peer that takes nothing no longer than it would have lingered.
 static void check(cuv_tcp *tcp) {
     cuv_loop *loop = tcp->stream.loop;
-    bool late = uv_now(&loop->uv) >= tcp->deadline;
-    if (tcp->lingering && (late || cuv_loop_is_stopping(loop))) {
+    bool stopping = cuv_loop_is_stopping(loop);
+    bool late = uv_now(&loop->uv) + (stopping ? FLUSH_MS - LINGER_MS : 0) >= tcp->deadline;
+    if (tcp->lingering && (late || stopping)) {
         cuv_tcp_destroy(tcp);
     } else if (late) {
         cuv_stream_break(&tcp->stream, CUV_E_TIMEOUT);

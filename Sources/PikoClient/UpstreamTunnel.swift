@@ -106,6 +106,11 @@ public final class UpstreamTunnel: TunnelSessionHandler {
         }
     }
 
+    /// Ends now what `stop` has not ended yet: a server that takes nothing more would keep a polite end waiting.
+    public func abort() {
+        if case .connected(let session) = state { session.abort() } else { stop() }
+    }
+
     private func end() {
         state = .ended
         timer = nil

@@ -53,6 +53,9 @@ final class AgentListener: UpstreamTunnelHandler {
         service.end()
     }
 
+    /// Cuts a tunnel that did not end by itself.
+    func cut() { tunnel?.abort() }
+
     func tunnel(_ tunnel: UpstreamTunnel, didAccept stream: Connection) { service.serve(stream) }
 
     func tunnelDidConnect(_ tunnel: UpstreamTunnel) {

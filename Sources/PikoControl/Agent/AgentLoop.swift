@@ -61,6 +61,12 @@ final class AgentLoop {
         for listener in listeners { listener.end() }
     }
 
+    /// Cuts what did not end by itself.
+    func cut() {
+        residents.abortAll()
+        for listener in listeners { listener.cut() }
+    }
+
     /// Nothing is left on the loop but the state itself.
     var isEnded: Bool { openTunnels == 0 && busyCount == 0 }
 

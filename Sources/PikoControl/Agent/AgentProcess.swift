@@ -88,6 +88,10 @@ public final class AgentProcess {
             log.warn("grace period is over") { $0.add("cut", loops.sync { $0.busyCount }.reduce(0, +)) }
         }
         loops.post { $0.end() }
-        _ = turnstile.wait(atMost: 5000) { loops.sync { $0.isEnded }.allSatisfy { $0 } }
+        let isEnded = { loops.sync { $0.isEnded }.allSatisfy { $0 } }
+        if !turnstile.wait(atMost: 1000, until: isEnded) {
+            loops.post { $0.cut() }
+            _ = turnstile.wait(atMost: 1000, until: isEnded)
+        }
     }
 }
