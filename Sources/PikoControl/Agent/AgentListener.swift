@@ -36,6 +36,7 @@ final class AgentListener: UpstreamTunnelHandler {
         settings.token = connect.token
         settings.tenantID = connect.tenantID
         settings.firstTimeout = connect.timeout.wholeMilliseconds
+        settings.attemptTimeout = min(settings.attemptTimeout, settings.firstTimeout)
         tunnel = UpstreamTunnel(settings, on: owner.loop, handler: self)
         tunnel?.start()
     }
