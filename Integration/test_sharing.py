@@ -143,6 +143,22 @@ def test_a_post_that_an_agent_had_accepted_is_not_sent_twice(piko):
             assert statuses == [200, 502] and other.requests.qsize() == 1
 
 
+def test_a_post_that_a_lost_agent_may_have_had_is_not_sent_twice(piko):
+    """The tunnel breaks before the agent said that it took the stream: the service may have seen it all the same."""
+    node = piko.server()
+
+    def leave(stream):
+        stream.recv()
+        stream.session.ws.reset()
+
+    with FakeAgent(node.upstream, "web", reply(body=b"other")) as other:
+        with FakeAgent(node.upstream, "web", manual=True, grants=False) as leaver:
+            leaver.session.on_stream = leave
+            eventually(lambda: node.listeners("web") == 2)
+            statuses = sorted(fetch(node.proxy, "web", "/", "POST", body=b"once").status for _ in range(2))
+            assert statuses == [200, 502] and other.requests.qsize() == 1
+
+
 def test_a_request_that_cannot_be_sent_again_is_not(piko):
     """A body beyond what is held: 502, and the other agent never sees a part of it."""
     node = piko.server()

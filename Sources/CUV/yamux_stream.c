@@ -90,10 +90,17 @@ void yamux_reset(yamux_stream *stream, int error) {
     finish(stream, error);
 }
 
+// A peer that said go away answers what it had taken before that; one that was not even asked cannot have taken it.
+static bool is_untaken(const yamux_stream *stream) {
+    if (stream->state & (YAMUX_WAITING | YAMUX_SYN_DUE)) return true;
+    return stream->session->no_more_opens && (stream->state & YAMUX_UNACKED);
+}
+
 void yamux_stream_lose(yamux_stream *stream) {
     bool had_closed = (stream->state & YAMUX_CLOSED) && (stream->state & YAMUX_FIN_SENT);
+    int error = is_untaken(stream) ? CUV_E_REFUSED : CUV_E_SESSION_LOST;
     detach(stream);
-    if (!had_closed) cuv_stream_break(&stream->base, CUV_E_SESSION_LOST);
+    if (!had_closed) cuv_stream_break(&stream->base, error);
     finish(stream, 0);
 }
 

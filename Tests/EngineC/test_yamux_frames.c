@@ -149,6 +149,21 @@ static void a_refusal_is_told_from_a_reset(void) {
     end(f);
 }
 
+static void a_lost_session_refused_what_its_peer_cannot_have_taken(void) {
+    for (int said_go_away = 0; said_go_away < 2; said_go_away++) {
+        fixture *f = begin_with((cuv_yamux_config){.max_unacknowledged = 1});
+        heard *asked = open_one(f), *waiting = open_one(f);
+        turn(f->loop);
+        if (said_go_away) feed(f, GO_AWAY, 0, 0, 0);
+        cuv_stream_break(&f->t->base, CUV_E_RESET);
+        cuv_stream_finish_soon(&f->t->base, 0);
+        for (int i = 0; i < 3; i++) turn(f->loop);
+        CHECK_EQUAL(asked->status, said_go_away ? CUV_E_REFUSED : CUV_E_SESSION_LOST);
+        CHECK_EQUAL(waiting->status, CUV_E_REFUSED);
+        end(f);
+    }
+}
+
 static void what_ended_before_a_reset_may_still_be_read(void) {
     fixture *f = begin(true);
     f->reads = false;
@@ -335,6 +350,7 @@ int main(void) {
     accepting_acknowledges();
     without_an_owner_it_is_refused();
     a_refusal_is_told_from_a_reset();
+    a_lost_session_refused_what_its_peer_cannot_have_taken();
     what_ended_before_a_reset_may_still_be_read();
     an_abort_is_a_reset_unless_the_syn_never_left();
     a_close_waits_for_the_peers_end_but_not_for_ever();

@@ -35,7 +35,7 @@ typedef struct cuv_yamux_config {
 cuv_yamux *cuv_yamux_new(cuv_stream *carrier, const cuv_yamux_config *config, const cuv_yamux_events *events, void *ctx);
 
 /// Opens a stream; it may be written to at once (its SYN leaves with the first data of this turn). The owner hears on_open at the peer's ACK, or on_closed:
-/// CUV_E_REFUSED when the peer answers with RST before anything else. NULL with *error: CUV_E_GOING_AWAY, CUV_E_LIMIT, CUV_E_CLOSED.
+/// CUV_E_REFUSED when the peer answers with RST before anything else, or surely never took it when the session was lost. NULL with *error: CUV_E_GOING_AWAY, CUV_E_LIMIT, CUV_E_CLOSED.
 cuv_stream *cuv_yamux_open(cuv_yamux *session, const cuv_owner *owner, void *ctx, int *error);
 
 /// Tells the peer to open no new streams (code 0, 1, 2). Streams that are open go on.

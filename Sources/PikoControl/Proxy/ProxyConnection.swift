@@ -170,6 +170,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     func connectionDidClose(_ connection: Connection, error: EngineError?) {
         if connection === upstream {
             upstream = nil
+            // Only a refusal proves that the request was not taken: an acknowledgement may have been lost with the tunnel.
+            if error != .refused { handle(.upstreamConfirmed) }
             return handle(.upstreamClosed)
         }
         guard connection === downstream else { return }

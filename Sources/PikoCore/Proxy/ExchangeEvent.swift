@@ -7,7 +7,7 @@ public enum ExchangeEvent: Equatable, Sendable {
     /// An upstream can be written to. `confirmed`: it has already reached the other end. `isLast`: were it lost, there would be no
     /// other to try: a fresh connection to the only service.
     case upstreamOpened(confirmed: Bool, isLast: Bool)
-    /// The other end took the stream that was opened.
+    /// The other end took the stream that was opened, or may have.
     case upstreamConfirmed
     /// There is no upstream: the answer to `select`.
     case upstreamRefused(ProxyError)
