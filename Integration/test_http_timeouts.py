@@ -56,6 +56,16 @@ def test_a_timeout_keeps_the_connection_for_the_next_request(piko, service, wher
         assert client.request("web").response().body == b"fine"
 
 
+def test_a_client_that_waits_for_100_is_not_a_slow_upload(piko, service):
+    node = piko.server("--proxy.timeout", "400ms")
+    piko.agent("tcp", node, "web", service.addr)
+    service.fresh(silent)
+    with Client(node.proxy) as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: web.a\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
+        timed_out(client.response())
+    service.ended.get(timeout=5)
+
+
 @pytest.mark.parametrize("kind", ["http", "tcp"])
 def test_a_body_may_take_longer_than_the_timeout(piko, service, kind):
     turn = threading.Event()

@@ -130,7 +130,11 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         return bytes != uploadBytesSeen
     }
 
-    private func uploadIsStuck() -> Bool { !uploadMoved() && (upstream?.queued ?? 0) > 0 }
+    /// The body waits for the upstream: to read on, or to say that it wants it at all.
+    private func uploadIsStuck() -> Bool {
+        let isAwaited = exchange.awaitsContinue && record.requestBytes + (upload?.bytes ?? 0) == 0
+        return !uploadMoved() && (isAwaited || (upstream?.queued ?? 0) > 0)
+    }
 
     // MARK: What connections say
 

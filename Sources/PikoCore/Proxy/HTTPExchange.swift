@@ -68,6 +68,9 @@ public struct HTTPExchange: Sendable {
     /// The request's body is not through yet.
     public var isUploading: Bool { upload == .held || upload == .flowing || upload == .unsent }
 
+    /// The client asked to hear 100 (Continue) before it sends its body, and has not.
+    public var awaitsContinue: Bool { request.expectsContinue && !sawContinue }
+
     /// From now on the client's connection ends with this request.
     public mutating func stopKeepingClient() { mayKeepClient = false }
 
