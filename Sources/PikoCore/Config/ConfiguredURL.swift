@@ -32,9 +32,10 @@ public struct ConfiguredURL: Hashable, Sendable, CustomStringConvertible {
         self.init(scheme: scheme, host: place.host, port: place.port, path: Self.prefix(rest[slash...]))
     }
 
-    /// The value of a Host header: the port only where it is not the scheme's own.
+    /// The value of a Host header: the port only where it is not the scheme's own, and no zone, which says something here only
+    /// (RFC 6874 4).
     public var authority: String {
-        let name = host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host
+        let name = host.utf8.contains(UInt8(ascii: ":")) ? "[\(host.prefix { $0 != "%" })]" : host
         return port == Self.defaultPort(scheme) ? name : "\(name):\(port)"
     }
 

@@ -82,6 +82,7 @@ struct ConfigValueTests {
         #expect(ConfiguredURL("http://a:80")?.authority == "a")
         #expect(ConfiguredURL("http://a:443")?.authority == "a:443")
         #expect(ConfiguredURL("https://[::1]:443")?.authority == "[::1]")
+        #expect(ConfiguredURL("http://[fe80::1%eth0]:8001")?.authority == "[fe80::1]:8001")
         #expect(ConfiguredURL("http://[::1]:8001/p")?.description == "http://[::1]:8001/p")
     }
 
