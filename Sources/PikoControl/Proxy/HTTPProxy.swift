@@ -24,6 +24,8 @@ public final class HTTPProxy {
 
     /// Finishes what runs and takes nothing new.
     public private(set) var isDraining = false
+    /// Whoever still arrives from another loop is cut, too.
+    private var isCut = false
     private var connections: [ProxyConnection] = []
     private(set) lazy var wheel = DeadlineWheel<ProxyConnection>(loop: loop)
 
@@ -61,6 +63,10 @@ public final class HTTPProxy {
 
     /// Takes over a connection that comes from another loop.
     public func land(_ moving: MovingConnection, _ arrival: ProxyArrival) {
+        guard !isCut else {
+            onConnectionEnd?()
+            return
+        }
         let landed = ProxyConnection(nil, proxy: self)
         do throws(EngineError) {
             let connection = try moving.land(on: loop, handler: landed)
@@ -80,6 +86,7 @@ public final class HTTPProxy {
     /// Cuts all connections.
     public func abortAll() {
         isDraining = true
+        isCut = true
         for connection in connections { connection.cut() }
     }
 

@@ -37,6 +37,8 @@ public struct ProxyArrival: Sendable {
     /// How often the connection has moved for this request.
     var moves: Int
     var requestsServed: UInt64
+    /// The client had half closed before this request was read.
+    var clientEnded: Bool
     /// A request that is read already; nil: its head is among the connection's bytes and is read again.
     var request: CarriedRequest?
 }

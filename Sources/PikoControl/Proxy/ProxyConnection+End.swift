@@ -33,6 +33,12 @@ extension ProxyConnection {
         state = .idle
     }
 
+    /// The client's connection ended under a request that waited to leave.
+    func forgetParked() {
+        endRecord(.clientGone)
+        forgetRequest()
+    }
+
     private func stop(_ flow: inout Flow?) {
         flow?.stop()
         flow = nil
@@ -80,7 +86,7 @@ extension ProxyConnection {
             bodyToCome: bodyToCome, tried: tried, readDeadline: readDeadline, writeDeadline: writeDeadline, record: record,
             accessEntry: accessEntry)
         let arrival = ProxyArrival(
-            selected: tunnel, moves: moves + 1, requestsServed: requestsServed, request: request)
+            selected: tunnel, moves: moves + 1, requestsServed: requestsServed, clientEnded: clientEnded, request: request)
         guard move(with: unread, arrival) else {
             selected = nil
             return handle(.upstreamRefused(.overloaded))
@@ -104,6 +110,7 @@ extension ProxyConnection {
         downstream = connection
         moves = arrival.moves
         requestsServed = arrival.requestsServed
+        clientEnded = arrival.clientEnded
         selected = arrival.selected
         setClock(proxy.settings.readHeaderTimeout)
         guard let request = arrival.request else { return connection.startReading() }

@@ -258,7 +258,7 @@ extension ProxyConnection {
 
     /// Moves with the whole request unread: it is read again there.
     private func moveUnread(_ bytes: UnsafeRawBufferPointer, to tunnel: TunnelID) -> Bool {
-        let arrival = ProxyArrival(selected: tunnel, moves: moves + 1, requestsServed: requestsServed, request: nil)
+        let arrival = ProxyArrival(selected: tunnel, moves: moves + 1, requestsServed: requestsServed, clientEnded: clientEnded, request: nil)
         return downstream.queued == 0 && move(with: bytes, arrival)
     }
 }

@@ -180,7 +180,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         }
         guard connection === downstream else { return }
         if state == .exchange { handle(.clientGone) }
-        if state == .parked { forgetRequest() }
+        if state == .parked { forgetParked() }
         giveBack(&gatheredHead)
         let hasMoved = state == .over && downstreamIsGone
         state = .over
@@ -213,7 +213,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     /// Ends it now.
     func cut() {
         if state == .exchange { return handle(.clientGone) }
-        if state == .parked { forgetRequest() }
+        if state == .parked { forgetParked() }
         state = .over
         deadline = .max
         if !downstreamIsGone { downstream?.abort() }

@@ -71,7 +71,7 @@ public final class ServicePool: UpstreamProvider {
         while let candidate = idle.popLast() {
             let connection = candidate.connection
             connection.handler = nil
-            if connection.isClosing || connection.hasEnded {
+            if connection.isClosing || connection.hasEnded || connection.keptCount > 0 {
                 connection.close()
                 continue
             }
