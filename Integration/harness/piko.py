@@ -8,7 +8,7 @@ import pathlib
 import socket
 
 from peer.client import fetch
-from peer.wire import address, spell
+from peer.wire import Ended, address, spell
 
 from .ports import free_port
 from .process import PikoProcess
@@ -52,6 +52,14 @@ class Node(PikoProcess):
         """The response of the admin port."""
         return fetch(self.admin, "admin", path)
 
+    @property
+    def ready(self):
+        """Whether the node says that it serves. At start it tries its ports and lets go again: who comes then is reset."""
+        try:
+            return listening(self.admin) and self.ask("/ready").status == 200
+        except (Ended, OSError):
+            return False
+
     def listeners(self, endpoint):
         """How many tunnels the node has for the endpoint."""
         return json.loads(self.ask("/status/upstream/endpoints").body).get(endpoint, 0)
@@ -85,7 +93,7 @@ class Piko:
         node = self.start(Node, "server", self.looped("server", *addresses, *flags), **options)
         node.proxy, node.upstream, node.admin = proxy, upstream, admin
         if wait:
-            self.until(node, lambda: listening(admin) and node.ask("/ready").status == 200)
+            self.until(node, lambda: node.ready)
         return node
 
     def agent(self, kind, node, endpoint, addr, *flags, wait=True, **options):
