@@ -7,16 +7,19 @@ import PikoEngine
 
 /// Watches the signals that ask a process to end.
 final class StopSignals {
+    private static let numbers = [SIGTERM, SIGINT]
     private var watches: [SignalWatch] = []
 
     init(on loop: EventLoop, turnstile: Turnstile) throws(EngineError) {
-        for number in [SIGTERM, SIGINT] {
+        for number in Self.numbers {
             watches.append(try SignalWatch(number, on: loop) { _ in turnstile.signalled() })
         }
     }
 
+    /// From here on the process ends by itself: a signal that comes now is ignored, or its default action would spoil the exit status.
     func cancel() {
         for watch in watches { watch.cancel() }
         watches = []
+        for number in Self.numbers { signal(number, SIG_IGN) }
     }
 }
