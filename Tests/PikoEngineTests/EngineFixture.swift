@@ -26,7 +26,7 @@ func withLoops(_ count: Int = 1, _ body: ([EventLoop]) throws -> Void) throws {
     try body(loops)
 }
 
-/// A handler made of closures, so that a test reads from top to bottom. Loop-confined.
+/// A handler made of closures, so that a test reads from top to bottom. Of one connection. Loop-confined.
 final class Script: ConnectionHandler {
     var onOpen: (Connection) -> Void = { _ in }
     var onRead: (Connection, UnsafeRawBufferPointer) -> Int = { $1.count }
@@ -36,7 +36,16 @@ final class Script: ConnectionHandler {
     func connectionDidOpen(_ connection: Connection) { onOpen(connection) }
     func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int { onRead(connection, bytes) }
     func connectionDidEnd(_ connection: Connection) { onEnd(connection) }
-    func connectionDidClose(_ connection: Connection, error: EngineError?) { onClose(error) }
+
+    /// The closures go with their last call: a test's closures hold what holds the script.
+    func connectionDidClose(_ connection: Connection, error: EngineError?) {
+        let last = onClose
+        onOpen = { _ in }
+        onRead = { $1.count }
+        onEnd = { _ in }
+        onClose = { _ in }
+        last(error)
+    }
 }
 
 /// What a test wants to see afterwards, written on a loop and read once the loop has said so.
