@@ -56,11 +56,6 @@ public final class HTTPProxy {
         add(ProxyConnection(connection, proxy: self)).start()
     }
 
-    /// Tells a connection that there is no room for it, and ends it. It counts as served.
-    public func refuse(_ connection: Connection) {
-        add(ProxyConnection(connection, proxy: self)).refuse(.overloaded)
-    }
-
     /// Takes over a connection that comes from another loop.
     public func land(_ moving: MovingConnection, _ arrival: ProxyArrival) {
         guard !isCut else {

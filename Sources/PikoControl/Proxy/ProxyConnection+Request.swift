@@ -91,13 +91,6 @@ extension ProxyConnection {
         close()
     }
 
-    /// No room for this connection.
-    func refuse(_ error: ProxyError) {
-        downstream.handler = self
-        answer(error.status, error.text, closes: true)
-        close()
-    }
-
     // MARK: Requests
 
     private func beginRequest(_ bytes: UnsafeRawBufferPointer, _ count: Int) -> Int {
