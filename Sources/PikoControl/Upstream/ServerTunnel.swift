@@ -34,7 +34,7 @@ final class ServerTunnel: TunnelSessionHandler {
     func start(on socket: Connection, settings: TunnelSettings) throws(EngineError) {
         session = try TunnelSession.start(on: socket, settings: settings, handler: self)
         registry.open(id, endpoint: endpoint)
-        log.info("upstream connected") { $0.add("endpoint_id", endpoint) }
+        log.peer(.info, "upstream connected") { $0.add("endpoint_id", endpoint) }
     }
 
     /// Opens a stream for a request or a connection.
@@ -55,7 +55,7 @@ final class ServerTunnel: TunnelSessionHandler {
 
     func sessionIsGoingAway(_ session: TunnelSession, code: UInt32) {
         registry.retire(id)
-        log.info("upstream going away") {
+        log.peer(.info, "upstream going away") {
             $0.add("endpoint_id", endpoint)
             $0.add("code", code)
         }
@@ -64,7 +64,7 @@ final class ServerTunnel: TunnelSessionHandler {
     func sessionDidClose(_ session: TunnelSession, error: EngineError?) {
         self.session = nil
         registry.leave(id)
-        log.info("upstream disconnected") {
+        log.peer(.info, "upstream disconnected") {
             $0.add("endpoint_id", endpoint)
             if let error { $0.add("error", error.description) }
         }
