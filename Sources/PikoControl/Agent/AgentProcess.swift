@@ -91,7 +91,8 @@ public final class AgentProcess {
         let isEnded = { loops.sync { $0.isEnded }.allSatisfy { $0 } }
         if !turnstile.wait(atMost: 1000, until: isEnded) {
             loops.post { $0.cut() }
-            _ = turnstile.wait(atMost: 1000, until: isEnded)
+            // A turn of the loops; long only where the machine stands still.
+            _ = turnstile.wait(atMost: 10_000, until: isEnded)
         }
     }
 }
