@@ -31,6 +31,19 @@ def test_pipelined_requests_to_different_endpoints_are_answered_in_order(http):
         assert [client.response().body for _ in names] == [f"/{i} {name}".encode() for i, name in enumerate(names)]
 
 
+def test_pipelined_requests_before_a_half_close_are_all_answered(http):
+    """Also where the connection moves between loops for them."""
+    gate = threading.Event()
+    http.serve(lambda conn, head: gate.wait(10) and conn.reply(200, head.target))
+    names = [b"web", b"raw"] * 3
+    with http.client() as client:
+        client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a.b\r\nX-Piko-Endpoint: %s\r\n\r\n" % item for item in enumerate(names)))
+        client.wire.shut()
+        gate.set()
+        assert [client.response().body for _ in names] == [b"/%d" % i for i in range(len(names))]
+        assert client.ends() == "end"
+
+
 def test_pipelined_bodies_of_both_framings_do_not_mix(web):
     part = b"POST / HTTP/1.1\r\nHost: a.b\r\nX-Piko-Endpoint: ENDPOINT\r\n"
     one = part + b"Content-Length: 5\r\n\r\nfirst"
