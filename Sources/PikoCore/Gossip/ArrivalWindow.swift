@@ -9,7 +9,7 @@ struct ArrivalWindow: Sendable {
     static let threshold = 20.0
 
     private var intervals: [UInt64]
-    private var next = 1
+    private var next = 0
     private var sum: UInt64
     private(set) var last: UInt64
 

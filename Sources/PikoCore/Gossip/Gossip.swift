@@ -59,7 +59,8 @@ public struct Gossip: Sendable {
     /// Joins under way, and when they are given up.
     var dialing: [String: UInt64] = [:]
     var nextRise: UInt64 = 0
-    var nextComplaint: UInt64 = 0
+    var nextTwinLine: UInt64 = 0
+    var nextBoundLine: UInt64 = 0
 
     public init(_ settings: GossipSettings, random: GossipRandom, now: UInt64) {
         self.settings = settings

@@ -30,8 +30,8 @@ extension Gossip {
     /// Whether somebody else speaks, who has a name.
     private mutating func isAnother(_ peer: GossipPeer, _ source: String) -> Bool {
         guard peer.id == settings.peer.id else { return isNamed(peer) }
-        if peer.address != settings.peer.address, now >= nextComplaint {
-            nextComplaint = now + 10_000
+        if peer.address != settings.peer.address, now >= nextTwinLine {
+            nextTwinLine = now + 10_000
             out.append(.log(.sameID(address: source)))
         }
         return false

@@ -48,8 +48,8 @@ extension Gossip {
         guard members.count < Limit.nodes, !peer.id.isEmpty, peer.id.utf8.count <= 256, !peer.address.isEmpty,
             peer.address.utf8.count <= 280
         else {
-            if members.count >= Limit.nodes, now >= nextComplaint {
-                nextComplaint = now + 10_000
+            if members.count >= Limit.nodes, now >= nextBoundLine {
+                nextBoundLine = now + 10_000
                 out.append(.log(.tooManyNodes))
             }
             return false

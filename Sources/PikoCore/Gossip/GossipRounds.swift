@@ -151,13 +151,15 @@ extension Gossip {
         Set(members.values.filter { $0.status == .active }.map(\.peer.address))
     }
 
-    /// Seeds that are no active members are joined while this node is alone, else asked.
+    /// Seeds that are no active members are joined while this node is alone, and asked as well: a connection through a network that was
+    /// cut is noticed to be dead only after seconds, when the network may long be whole again.
     mutating func ask(seeds addresses: [String]) {
         guard !own.hasLeft else { return }
         seeds = Array(addresses.prefix(Limit.seedCount))
         let known = activeAddresses
         for address in seeds.shuffled(using: &random) where address != settings.peer.address && !known.contains(address) {
-            if isJoined, !known.isEmpty { probe(address) } else { join(address) }
+            probe(address)
+            if !isJoined || known.isEmpty { join(address) }
         }
     }
 

@@ -45,6 +45,8 @@ struct SimulatedCluster {
     /// Called with each change a node names.
     var onChange: ((_ observer: Int, _ now: UInt64, ClusterChange) -> Void)?
     var interval: UInt64 = 100
+    /// Pairs that cannot reach each other, the lower first.
+    var cuts: Set<[Int]> = []
 
     init(_ count: Int, seed: UInt64, network: Network = Network(), interval: UInt64 = 100, endpoints: Int = 2) {
         self.network = network
@@ -102,6 +104,9 @@ struct SimulatedCluster {
         if nodes[index].gossip != nil { handle(index, .listeners(endpoint: endpoint, count)) }
     }
 
+    /// Hands a node an event from outside of the cluster.
+    mutating func hand(_ index: Int, _ event: GossipEvent) { handle(index, event) }
+
     mutating func leave(_ index: Int) { handle(index, .leave) }
 
     // MARK: Time
@@ -130,6 +135,7 @@ struct SimulatedCluster {
         switch happening {
         case .event(let node, let life, let from, let event):
             guard life == nil || life == nodes[node].life, connected(from, node) else { return }
+            if case .tick = event, let next = nodes[node].gossip?.nextTick, next > now { return }
             handle(node, event)
         case .call(let from, let life, let address, let bytes, let isJoin):
             call(from, life, address, bytes, isJoin: isJoin)
@@ -197,9 +203,25 @@ struct SimulatedCluster {
 
     private mutating func chance() -> Double { Double(random.next() >> 11) / Double(1 << 53) }
 
-    private func connected(_ a: Int, _ b: Int) -> Bool { nodes[a].group == nodes[b].group }
+    private func connected(_ a: Int, _ b: Int) -> Bool {
+        nodes[a].group == nodes[b].group && !cuts.contains([min(a, b), max(a, b)])
+    }
 
     // MARK: What must hold
+
+    /// Who believes what that is not so: for the message of a failure.
+    var disagreements: [String] {
+        living.flatMap { observer in
+            nodes.indices.compactMap { subject in
+                let seen = nodes[observer].view.node(nodes[subject].id)
+                let state = nodes[observer].gossip?.state(nodes[subject].id)
+                let isAlive = nodes[subject].gossip != nil
+                if isAlive, seen?.status == .active, seen?.endpoints == nodes[subject].truth { return nil }
+                if !isAlive, seen?.status != .active { return nil }
+                return "\(observer) of \(subject): \(String(describing: seen)), knows \(String(describing: state)); true: \(nodes[subject].truth) at \(nodes[subject].address), version \(nodes[subject].gossip?.own.version ?? 0)"
+            }
+        }
+    }
 
     var living: [Int] { nodes.indices.filter { nodes[$0].gossip != nil } }
 
