@@ -70,12 +70,10 @@ int main(void) {
         setsockopt(clients[i], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
         CHECK(connect(clients[i], (struct sockaddr *)to, sizeof to) == 0);
     }
-    for (int i = 0; i < CLIENTS; i++) {
-        peer_read_end(clients[i]);
-        close(clients[i]);
-        // Keep the process full.
-        while ((fillers[filled] = open("/dev/null", O_RDONLY)) >= 0) filled++;
-    }
+    // A descriptor that goes before all are refused would be one that the listener can accept with.
+    for (int i = 0; i < CLIENTS; i++) peer_read_end(clients[i]);
+    for (int i = 0; i < CLIENTS; i++) close(clients[i]);
+    while ((fillers[filled] = open("/dev/null", O_RDONLY)) >= 0) filled++;
     on_loop(loop, read_refused, NULL);
     CHECK_EQUAL(refused, CLIENTS);
     CHECK_EQUAL(accepted, 1);
