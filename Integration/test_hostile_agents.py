@@ -210,13 +210,15 @@ def test_one_byte_frames_make_a_response(arena):
         assert client.response().body == body
 
 
-def test_frames_of_a_mebibyte_in_one_message_make_a_response(arena):
-    """The window has to be there first: data of up to 256 KiB in one frame, and a message of a mebibyte of such frames."""
+def test_a_message_of_more_than_a_mebibyte_with_frames_of_whole_windows(arena):
+    """Five responses, each one frame that fills a stream's window, in one WebSocket message."""
     body = os.urandom(INITIAL - 200)
+    frame = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     with arena.bad() as agent:
-        client, stream = arena.stream(agent)
-        agent.session.send_frame(DATA, ACK, stream, body=b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        assert client.response().body == body
+        clients, streams = zip(*[arena.stream(agent) for _ in range(5)])
+        agent.ws.send(b"".join(yamux.encode(DATA, ACK, stream, None, frame) for stream in streams))
+        for client in clients:
+            assert client.response().body == body
 
 
 def test_an_empty_flood_does_not_stall_the_node(arena):

@@ -88,7 +88,8 @@ def peaks(web, done, gap=0.02):
     return growth
 
 
-def flat(web, transfer, limit=12 * MEBI):
+def flat(web, transfer, limit=24 * MEBI):
+    """The bound is a stream's largest window, 16 MiB on a way that seems long, and some buffers."""
     transfer(4)  # pools and windows have their size
     done, failures = threading.Event(), []
 
