@@ -225,7 +225,8 @@ def test_our_forward_dials_as_the_original_does(piko):
     def upgrade(wire):
         ws = WebSocket.accept(wire)
         heads.put(ws.head)
-        assert ws.recv() == b"ping"
+        if ws.recv() != b"ping":  # the look whether the forward listens
+            return wire.close()
         ws.send(b"pong")
         ws.send_close()
         ws.recv()
