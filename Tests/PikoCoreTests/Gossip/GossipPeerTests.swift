@@ -156,6 +156,25 @@ import Testing
         #expect(node.entries("node-a")?.count == 3)
     }
 
+    @Test("seeds are resolved for ever, and asked by packet while connections to them hang")
+    func seedsForEver() {
+        var node = node("a", port: 1)
+        let first = node.handle(.seeds(["s:1"]), now: 1)
+        let second = node.handle(.seeds(["s:1"]), now: 600)
+        let isJoin = { (directive: GossipDirective) in if case .join(_, "s:1") = directive { true } else { false } }
+        let isPacket = { (directive: GossipDirective) in if case .send(.digest, "s:1") = directive { true } else { false } }
+        #expect(first.contains(where: isJoin) && first.contains(where: isPacket))
+        #expect(!second.contains(where: isJoin) && second.contains(where: isPacket))
+        let reply = GossipReply(from: stranger, nodes: []).bytes(toJoin: true)
+        _ = node.handle(.joinReply(reply[...], from: "s:1"), now: 700)
+        var resolved: [UInt64] = []
+        for time in stride(from: 1_000 as UInt64, to: 1_200_000, by: 110) where node.handle(.tick, now: time).contains(.resolveSeeds) {
+            resolved.append(time)
+        }
+        #expect(zip(resolved, resolved.dropFirst()).allSatisfy { $1 - $0 <= 2_500 })
+        #expect((resolved.last ?? 0) > 1_190_000)
+    }
+
     @Test("nodes at IPv6 addresses are asked there")
     func sixes() {
         var node = node("a", port: 1)
