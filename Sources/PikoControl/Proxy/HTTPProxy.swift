@@ -15,8 +15,8 @@ public final class HTTPProxy {
     let log: Log
     let metrics: ProxyMetrics?
     let accessLog: AccessLog?
-    /// Takes TCP clients; nil: there are none here.
-    public weak var tcpTunnels: (any TCPTunnelHook)?
+    /// Takes TCP clients; nil: there are none here. Held until `abortAll`: a weak reference would make every other one to it slow.
+    public var tcpTunnels: (any TCPTunnelHook)?
     /// Sends a connection to the proxy of another loop, which gives it to `land`. False: that loop has ended. nil: nothing ever moves.
     public var moveAway: ((MovingConnection, ProxyArrival, _ loop: Int) -> Bool)?
     /// A connection given to `serve` has ended, on whichever loop it was by then.
@@ -81,6 +81,7 @@ public final class HTTPProxy {
     /// Cuts all connections.
     public func abortAll() {
         isDraining = true
+        tcpTunnels = nil
         isCut = true
         for connection in connections { connection.cut() }
     }
