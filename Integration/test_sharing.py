@@ -196,6 +196,18 @@ def test_a_broken_response_is_never_started_again(piko):
                 assert client.wire.read_to_end() == b""
 
 
+@pytest.mark.parametrize("host, status", [("MyShop.example.com", 200), ("myshop.example.com", 200), ("MYSHOP.x", 200), ("myshops.x", 502)])
+def test_an_endpoint_in_mixed_case_is_found_by_a_host_in_any(piko, host, status):
+    node = piko.server()
+    with FakeAgent(node.upstream, "MyShop", reply(body=b"shop")):
+        eventually(lambda: node.listeners("MyShop") == 1)
+        with Client(node.proxy) as client:
+            client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert client.response().status == status
+            client.send(b"GET / HTTP/1.1\r\nHost: x\r\nx-piko-endpoint: myshop\r\n\r\n")
+            assert client.response().status == 502  # a field names an endpoint exactly
+
+
 def test_many_agents_for_many_endpoints(piko):
     node = piko.server()
     agents = [FakeAgent(node.upstream, f"e{n % 10}", reply(body=b"e%d" % (n % 10))) for n in range(40)]

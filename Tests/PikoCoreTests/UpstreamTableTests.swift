@@ -49,6 +49,22 @@ import Testing
         #expect(counts[ids[0]]! >= counts[ids[1]]!)
     }
 
+    @Test("select: a host name finds an endpoint that differs from it in case only, other names do not")
+    func hostNames() {
+        var table = UpstreamTable()
+        let mixed = TunnelID(loop: 0, session: 1)
+        let lower = TunnelID(loop: 0, session: 2)
+        table.add(mixed, endpoint: "MyShop")
+        #expect(table.select(endpoint: "myshop", isHostName: true, home: nil, excluding: []) == mixed)
+        #expect(table.select(endpoint: "myshop", home: nil, excluding: []) == nil)
+        #expect(table.select(endpoint: "MyShop", home: nil, excluding: []) == mixed)
+        table.add(lower, endpoint: "myshop")
+        #expect(table.select(endpoint: "myshop", isHostName: true, home: nil, excluding: []) == lower)
+        table.remove(lower)
+        table.remove(mixed)
+        #expect(table.select(endpoint: "myshop", isHostName: true, home: nil, excluding: []) == nil)
+    }
+
     @Test("add: a tunnel that comes late gets its share, not the backlog")
     func late() {
         var (table, _) = table([0])

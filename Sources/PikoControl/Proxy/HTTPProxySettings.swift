@@ -48,6 +48,7 @@ struct CarriedRequest: Sendable {
     var exchange: HTTPExchange
     var traits: RequestTraits
     var endpoint: String
+    var endpointIsFromHost: Bool
     /// The head as it goes on, and what is held of the body.
     var message: [UInt8]
     var bodyToCome: UInt64

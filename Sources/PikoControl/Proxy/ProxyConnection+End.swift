@@ -82,7 +82,8 @@ extension ProxyConnection {
         guard let tunnel = selected, let message else { return cut() }
         state = .exchange
         let request = CarriedRequest(
-            exchange: exchange, traits: traits, endpoint: endpoint, message: Array(message.bytes),
+            exchange: exchange, traits: traits, endpoint: endpoint,
+            endpointIsFromHost: endpointIsFromHost, message: Array(message.bytes),
             bodyToCome: bodyToCome, tried: tried, readDeadline: readDeadline, writeDeadline: writeDeadline, record: record,
             accessEntry: accessEntry)
         let arrival = ProxyArrival(
@@ -118,6 +119,7 @@ extension ProxyConnection {
         exchange = request.exchange
         traits = request.traits
         endpoint = request.endpoint
+        endpointIsFromHost = request.endpointIsFromHost
         tried = request.tried
         record = request.record
         accessEntry = request.accessEntry

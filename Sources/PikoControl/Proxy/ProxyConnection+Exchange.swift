@@ -50,6 +50,7 @@ extension ProxyConnection {
 
     private func select() {
         var request = UpstreamRequest(endpoint: endpoint, handler: self)
+        request.isHostName = endpointIsFromHost
         request.home = requestsServed > 0 ? proxy.index : nil
         request.selected = selected
         request.tried = tried

@@ -208,6 +208,7 @@ extension ProxyConnection {
 
     /// Keeps the name of the request before where it is the same, so that no text is made.
     private func nameEndpoint(_ name: UnsafeRawBufferPointer, isFromHost: Bool) {
+        endpointIsFromHost = isFromHost
         if endpoint.utf8.count == name.count, endpoint.utf8.elementsEqual(name) { return }
         endpoint = String(decoding: name, as: UTF8.self)
         if isFromHost { endpoint = endpoint.lowercased() }

@@ -48,6 +48,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var exchange: HTTPExchange
     var traits = RequestTraits()
     var endpoint = ""
+    var endpointIsFromHost = false
     var selected: TunnelID?
     var moves = 0
     var tried: [TunnelID] = []

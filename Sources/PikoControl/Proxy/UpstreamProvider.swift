@@ -9,6 +9,8 @@ import PikoEngine
 public struct UpstreamRequest {
     /// As the client spelled it; lower case where it came from the Host. Empty on an agent.
     public var endpoint: String
+    /// The endpoint came from the Host: case does not count.
+    public var isHostName: Bool
     /// The request says it was forwarded by a node and the caller believes it: local upstreams only.
     public var localOnly: Bool
     /// The loop, when the client's connection has served requests there and would rather stay (UpstreamTable.select); nil: strict turns.
@@ -23,6 +25,7 @@ public struct UpstreamRequest {
     public init(endpoint: String, handler: any ConnectionHandler) {
         self.endpoint = endpoint
         self.handler = handler
+        isHostName = false
         localOnly = false
         home = nil
         selected = nil

@@ -55,8 +55,8 @@ public final class TunnelRegistry: Sendable {
     }
 
     /// The tunnel whose turn it is (UpstreamTable.select).
-    public func select(endpoint: String, home: Int?, excluding tried: [TunnelID]) -> TunnelID? {
-        state.withLock { $0.table.select(endpoint: endpoint, home: home, excluding: tried) }
+    public func select(endpoint: String, isHostName: Bool, home: Int?, excluding tried: [TunnelID]) -> TunnelID? {
+        state.withLock { $0.table.select(endpoint: endpoint, isHostName: isHostName, home: home, excluding: tried) }
     }
 
     /// How many tunnels serve each endpoint.

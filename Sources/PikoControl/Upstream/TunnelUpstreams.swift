@@ -33,7 +33,8 @@ final class TunnelUpstreams: UpstreamProvider {
     }
 
     private func select(_ request: UpstreamRequest, _ tried: [TunnelID]) -> TunnelID? {
-        server.node.registry.select(endpoint: request.endpoint, home: request.home, excluding: tried)
+        server.node.registry.select(
+            endpoint: request.endpoint, isHostName: request.isHostName, home: request.home, excluding: tried)
     }
 
     private func open(_ id: TunnelID, for request: UpstreamRequest) -> Result<OpenedUpstream, ProxyError> {

@@ -25,6 +25,8 @@ public struct UpstreamTable: Sendable {
 
     private var endpoints: [String: [Tunnel]] = [:]
     private var owners: [TunnelID: String] = [:]
+    /// Endpoints that are not in lower case, by their lower case: what a host name may mean.
+    private var folded: [String: [String]] = [:]
 
     /// How many selections a tunnel of the connection's own loop may be ahead of the one whose turn it is, when the connection has
     /// served requests before: moving a connection to another loop costs as much as relaying several requests.
@@ -36,6 +38,7 @@ public struct UpstreamTable: Sendable {
     public mutating func add(_ id: TunnelID, endpoint: String) {
         precondition(owners[id] == nil, "a tunnel is added once")
         owners[id] = endpoint
+        if endpoints[endpoint] == nil { fold(endpoint) }
         let level = endpoints[endpoint]?.map(\.served).min() ?? 0
         endpoints[endpoint, default: []].append(Tunnel(id: id, served: level))
     }
@@ -45,15 +48,33 @@ public struct UpstreamTable: Sendable {
     public mutating func remove(_ id: TunnelID) -> Bool {
         guard let endpoint = owners.removeValue(forKey: id) else { return false }
         endpoints[endpoint]?.removeAll { $0.id == id }
-        if endpoints[endpoint]?.isEmpty == true { endpoints[endpoint] = nil }
+        guard endpoints[endpoint]?.isEmpty == true else { return true }
+        endpoints[endpoint] = nil
+        unfold(endpoint)
         return true
+    }
+
+    private mutating func fold(_ endpoint: String) {
+        let lower = endpoint.lowercased()
+        if lower != endpoint { folded[lower, default: []].append(endpoint) }
+    }
+
+    private mutating func unfold(_ endpoint: String) {
+        let lower = endpoint.lowercased()
+        folded[lower]?.removeAll { $0 == endpoint }
+        if folded[lower]?.isEmpty == true { folded[lower] = nil }
     }
 
     /// The tunnel whose turn it is, other than those tried already. nil when there is none.
     /// - Parameters:
+    ///   - isHostName: the name is of a host, in lower case: without an endpoint of just this name, one that differs in case only is meant.
     ///   - home: the loop of a connection that would rather stay there; nil for strict turns.
-    public mutating func select(endpoint: String, home: Int?, excluding tried: [TunnelID]) -> TunnelID? {
-        guard let index = endpoints.index(forKey: endpoint) else { return nil }
+    public mutating func select(
+        endpoint: String, isHostName: Bool = false, home: Int?, excluding tried: [TunnelID]
+    ) -> TunnelID? {
+        var place = endpoints.index(forKey: endpoint)
+        if place == nil, isHostName { place = folded[endpoint]?.first.flatMap { endpoints.index(forKey: $0) } }
+        guard let index = place else { return nil }
         return Self.select(among: &endpoints.values[index], home: home, excluding: tried)
     }
 
