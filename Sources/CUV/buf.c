@@ -67,21 +67,6 @@ cuv_buf *cuv_queue_pop(cuv_queue *queue) {
     return buf;
 }
 
-uint8_t *cuv_queue_reserve(cuv_loop *loop, cuv_queue *queue, size_t count) {
-    if (tail_room(queue) < count) {
-        size_t wanted = smaller(queue->count + count, CUV_BUF_MAX);
-        cuv_buf *buf = cuv_buf_take(loop, wanted < count ? count : wanted);
-        if (!buf) return NULL;
-        cuv_queue_push(queue, buf);
-    }
-    return queue->last->bytes + queue->last->end;
-}
-
-void cuv_queue_commit(cuv_queue *queue, size_t count) {
-    queue->last->end += (uint32_t)count;
-    queue->count += count;
-}
-
 int cuv_queue_spans(const cuv_queue *queue, cuv_span *spans, int max) {
     int used = 0;
     for (const cuv_buf *buf = queue->first; buf && used < max; buf = buf->next) {

@@ -37,9 +37,6 @@ int cuv_queue_append(cuv_loop *loop, cuv_queue *queue, const uint8_t *bytes, siz
 void cuv_queue_push(cuv_queue *queue, cuv_buf *buf);
 /// Takes the first buffer off; NULL when empty.
 cuv_buf *cuv_queue_pop(cuv_queue *queue);
-/// Room for `count` contiguous bytes (at most CUV_BUF_MAX) at the end, not in use yet: write there, then cuv_queue_commit. NULL only without memory.
-uint8_t *cuv_queue_reserve(cuv_loop *loop, cuv_queue *queue, size_t count);
-void cuv_queue_commit(cuv_queue *queue, size_t count);
 /// Describes the queue from its start in at most `max` spans. Returns how many.
 int cuv_queue_spans(const cuv_queue *queue, cuv_span *spans, int max);
 /// Drops `count` bytes (at most what is there) from the start.

@@ -6,7 +6,9 @@
 enum RequestMethod: UInt8, CaseIterable {
     case get, head, post, put, delete, patch, options, connect, trace, other
 
-    var label: String {
+    var label: String { name.description }
+
+    private var name: StaticString {
         switch self {
         case .get: "GET"
         case .head: "HEAD"
@@ -39,18 +41,7 @@ enum RequestMethod: UInt8, CaseIterable {
     }
 
     private static func matches(_ method: RequestMethod, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        let name: StaticString = switch method {
-        case .get: "GET"
-        case .head: "HEAD"
-        case .post: "POST"
-        case .put: "PUT"
-        case .delete: "DELETE"
-        case .patch: "PATCH"
-        case .options: "OPTIONS"
-        case .connect: "CONNECT"
-        case .trace: "TRACE"
-        case .other: ""
-        }
+        let name = method.name
         for index in 0..<bytes.count where bytes[index] != name.utf8Start[index] { return false }
         return true
     }
