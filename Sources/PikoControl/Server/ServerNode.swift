@@ -13,6 +13,7 @@ final class ServerNode: Sendable {
     let log: Log
     let loops: LoopGroup<ServerLoop>
     let registry: TunnelRegistry
+    let cluster: Cluster
     let turnstile: Turnstile
     /// Client connections now.
     let connections = Atomic<Int>(0)
@@ -29,6 +30,7 @@ final class ServerNode: Sendable {
         self.turnstile = turnstile
         let name = configuration.cluster.nodeID
         id = name.isEmpty ? configuration.cluster.nodeIDPrefix + NodeName.random() : name
+        cluster = Cluster(localID: id)
         loops = try LoopGroup(count: configuration.engine.loops, name: "piko")
         registry = TunnelRegistry(loops: loops.count, limit: configuration.upstream.limits.sessions)
     }
