@@ -137,6 +137,16 @@ def test_an_agent_that_is_gone_is_not_chosen_again(node, how):
     eventually(lambda: fetch(node.proxy, "web").status == 502, 3)
 
 
+@pytest.mark.parametrize("agent, how", [((), "reset"), ([("User-Agent", "piko")], "end")])
+def test_an_original_agent_is_reset_even_by_a_node_that_is_killed(piko, agent, how):
+    node = piko.server()
+    with dial_tunnel(node.upstream, "web", agent) as ws:
+        eventually(lambda: node.listeners("web") == 1)
+        node.kill()
+        node.checked = True
+        assert ws.wire.ends() == how
+
+
 def test_a_text_message_ends_the_tunnel(node):
     with dial_tunnel(node.upstream, "web") as ws:
         ws.send_frame(TEXT, b"hello")

@@ -52,13 +52,16 @@ void cuv_tcp_fail(cuv_tcp *tcp, int error) {
     cuv_tcp_destroy(tcp);
 }
 
-void cuv_tcp_abort(cuv_stream *stream, int error) {
-    cuv_tcp *tcp = cuv_tcp_of(stream);
+void cuv_tcp_set_reset_on_close(cuv_stream *stream) {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (stream->ops != &cuv_tcp_ops || cuv_tcp_of(stream)->destroyed) return;
+    setsockopt(cuv_tcp_fd(cuv_tcp_of(stream)), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+void cuv_tcp_abort(cuv_stream *stream, int error) {
     (void)error;
-    if (tcp->destroyed) return;
-    setsockopt(cuv_tcp_fd(tcp), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    cuv_tcp_destroy(tcp);
+    cuv_tcp_set_reset_on_close(stream);
+    cuv_tcp_destroy(cuv_tcp_of(stream));
 }
 
 // A loop that is stopping does not linger, and waits for a peer that takes nothing no longer than it would have lingered.

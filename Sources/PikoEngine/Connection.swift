@@ -136,6 +136,12 @@ public final class Connection {
         cuv_stream_abort(stream)
     }
 
+    /// From now on its end is a reset, also when the process is killed: for peers that take a clean end as final.
+    public func resetWhenClosed() {
+        guard let stream else { return }
+        cuv_tcp_set_reset_on_close(stream)
+    }
+
     // MARK: State
 
     /// The peer half closed, whether or not it was reported yet.

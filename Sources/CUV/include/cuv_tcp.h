@@ -27,6 +27,10 @@ cuv_stream *cuv_tcp_dial(cuv_loop *loop, const cuv_address *to, uint64_t timeout
 int cuv_tcp_peer_address(const cuv_stream *stream, cuv_address *out);
 int cuv_tcp_local_address(const cuv_stream *stream, cuv_address *out);
 
+/// From now on the connection's end is a reset, also when the process is killed: for peers that take a clean end as final.
+/// What the system has not sent by then is lost. Nothing happens to other streams than TCP.
+void cuv_tcp_set_reset_on_close(cuv_stream *stream);
+
 /// A connection between two loops: its descriptor and the bytes that were read but not taken. Owned by whoever holds it.
 typedef struct cuv_moving cuv_moving;
 

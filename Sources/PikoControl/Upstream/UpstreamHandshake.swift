@@ -127,6 +127,7 @@ final class UpstreamHandshake: ConnectionHandler {
             connection.abort()
             return finish()
         }
+        if !isOurs { connection.resetWhenClosed() }  // an original agent exits at a clean end and reconnects after a reset
         let tunnel = ServerTunnel(
             id: place, endpoint: endpoint, registry: server.node.registry, log: server.upstreamLog, speaksGoAway: isOurs
         ) { [server] in server.didClose($0) }
