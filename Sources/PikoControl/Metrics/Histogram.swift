@@ -26,7 +26,7 @@ public struct Histogram: Equatable, Sendable {
     public struct Scale: Sendable {
         /// Rising; a bucket holds values up to and with its bound.
         public let bounds: [UInt64]
-        /// The `le` of each bucket; the last is "+Inf".
+        /// The `le` of each bucket, spelt as the original spells them, so that queries over a mixed cluster add up; the last is "+Inf".
         let labels: [String]
         /// What one of Prometheus' units is in ours.
         private let unit: UInt64
@@ -40,7 +40,7 @@ public struct Histogram: Equatable, Sendable {
         /// Bytes: 256 × 4^0...7.
         public static let size = Scale(
             (0..<8).map { 256 << (2 * $0) },
-            (0..<8).map { String(256 << (2 * $0)) },
+            ["256", "1024", "4096", "16384", "65536", "262144", "1.048576e+06", "4.194304e+06"],
             unit: 1
         )
 

@@ -63,6 +63,7 @@ struct MetricsTests {
         #expect(page.text.contains("piko_proxy_request_size_bytes_bucket{le=\"256\"} 3\n"))
         #expect(page.text.contains("piko_proxy_response_size_bytes_bucket{le=\"256\"} 0\n"))
         #expect(page.text.contains("piko_proxy_response_size_bytes_bucket{le=\"1024\"} 3\n"))
+        #expect(page.text.contains("piko_proxy_response_size_bytes_bucket{le=\"4.194304e+06\"} 3\n"))
     }
 
     @Test("proxy: what peers choose cannot grow the number of series without bound")
