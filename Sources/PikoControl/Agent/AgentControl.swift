@@ -6,7 +6,7 @@ import PikoCore
 import PikoEngine
 
 /// Everything of an agent that lives on the control loop.
-final class AgentControl {
+final class AgentControl: EndingControl {
     private let signals: StopSignals
     private let port: AdminPort
 
@@ -23,7 +23,7 @@ final class AgentControl {
 
     /// Ends everything on the loop.
     func end() {
-        signals.cancel()
+        signals.end()
         port.end()
     }
 

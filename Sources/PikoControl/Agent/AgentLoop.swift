@@ -7,7 +7,7 @@ import PikoCore
 import PikoEngine
 
 /// Everything of an agent that lives on one loop.
-final class AgentLoop {
+final class AgentLoop: EndingLoop {
     let loop: EventLoop
     /// Of the loop within the process.
     let index: Int

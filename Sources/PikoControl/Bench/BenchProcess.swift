@@ -30,7 +30,7 @@ public final class BenchProcess {
         let result = measure(loops, progress)
         end(loops)
         control.sync {
-            signals.value?.cancel()
+            signals.value?.end()
             signals.value = nil
         }
         control.stop()

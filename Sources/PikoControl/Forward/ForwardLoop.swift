@@ -7,9 +7,9 @@ import PikoCore
 import PikoEngine
 
 /// Everything of a forward that lives on one loop.
-final class ForwardLoop {
+final class ForwardLoop: EndingLoop {
     let loop: EventLoop
-    let residents = Residents()
+    private let residents = Residents()
     private let configuration: ForwardConfiguration
     private let log: Log
     private var listeners: [Listener] = []
@@ -33,6 +33,16 @@ final class ForwardLoop {
         for listener in listeners { listener.close() }
         listeners = []
     }
+
+    /// Connections under way.
+    var busyCount: Int { residents.count }
+
+    /// Cuts what is under way.
+    func end() { residents.abortAll() }
+
+    func cut() { end() }
+
+    var isEnded: Bool { busyCount == 0 }
 
     private func accept(_ client: Connection, endpoint: String) {
         let forwarded = ForwardedConnection(client, loop: self, endpoint: endpoint)
@@ -58,6 +68,8 @@ final class ForwardLoop {
             if let error = end.error { $0.add("error", error.description) }
         }
     }
+
+    func didCancel(_ forwarded: ForwardedConnection) { residents.leave(forwarded) }
 
     func didFail(_ forwarded: ForwardedConnection, _ failure: DialFailure) {
         residents.leave(forwarded)
@@ -97,7 +109,7 @@ final class ForwardedConnection: ConnectionHandler {
     private func join(_ socket: Connection) {
         guard !client.isClosing else {
             socket.abort()
-            return owner.residents.leave(self)
+            return owner.didCancel(self)
         }
         relay = Relay.join(client, socket) { [self] end in
             relay = nil
@@ -115,7 +127,7 @@ final class ForwardedConnection: ConnectionHandler {
         dial?.cancel()
         dial = nil
         client.abort()
-        owner.residents.leave(self)
+        owner.didCancel(self)
     }
 
     func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int { 0 }
@@ -124,6 +136,6 @@ final class ForwardedConnection: ConnectionHandler {
         guard let dial else { return }
         dial.cancel()
         self.dial = nil
-        owner.residents.leave(self)
+        owner.didCancel(self)
     }
 }

@@ -18,33 +18,19 @@ public final class ForwardProcess {
 
     /// Blocks until SIGTERM or SIGINT; 0 then. 1 when a port could not be listened at.
     public func run() -> Int32 {
-        do {
-            return try serve()
-        } catch {
-            log.error("forward failed") { $0.add("error", String(describing: error)) }
-            return 1
+        let frame = ProcessFrame<ForwardLoop, StopSignals>(
+            failed: "forward failed", log: log, gracePeriod: configuration.gracePeriod, turnstile: turnstile)
+        return frame.status {
+            let loops = try LoopGroup<ForwardLoop>(count: configuration.engine.loops, name: "forward")
+            let turnstile = self.turnstile
+            return try frame.serve(on: loops) { loop throws(EngineError) in
+                try StopSignals(on: loop, turnstile: turnstile)
+            } start: { _ in
+                try start(loops)
+            } drain: { _ in
+                frame.finish(loops)
+            }
         }
-    }
-
-    private func serve() throws -> Int32 {
-        let loops = try LoopGroup<ForwardLoop>(count: configuration.engine.loops, name: "forward")
-        let control = try EventLoop(name: "control")
-        try control.start()
-        let signals = LoopBound<StopSignals>(on: control)
-        let turnstile = self.turnstile
-        control.sync { signals.value = try? StopSignals(on: control, turnstile: turnstile) }
-        var failure: (any Error)?
-        do { try start(loops) } catch { failure = error }
-        if failure == nil { _ = turnstile.wait { turnstile.signalCount > 0 } }
-        drain(loops)
-        control.sync {
-            signals.value?.cancel()
-            signals.value = nil
-        }
-        control.stop()
-        ShutdownReport.write(loops.end() + [control.join()], to: log)
-        if let failure { throw failure }
-        return 0
     }
 
     private func start(_ loops: LoopGroup<ForwardLoop>) throws {
@@ -66,19 +52,5 @@ public final class ForwardProcess {
                 $0.add("endpoint_id", port.endpointID)
             }
         }
-    }
-
-    private func drain(_ loops: LoopGroup<ForwardLoop>) {
-        log.info("stopping") { $0.add("grace_period", configuration.gracePeriod.configured) }
-        loops.post { $0.drain() }
-        let turnstile = self.turnstile
-        let finished = turnstile.wait(atMost: configuration.gracePeriod.wholeMilliseconds) {
-            turnstile.signalCount > 1 || loops.sync { $0.residents.count }.allSatisfy { $0 == 0 }
-        }
-        if !finished {
-            log.warn("grace period is over") { $0.add("cut", loops.sync { $0.residents.count }.reduce(0, +)) }
-        }
-        loops.post { $0.residents.abortAll() }
-        _ = turnstile.wait(atMost: 5000) { loops.sync { $0.residents.count }.allSatisfy { $0 == 0 } }
     }
 }

@@ -6,7 +6,7 @@ import Glibc
 import PikoEngine
 
 /// Watches the signals that ask a process to end.
-final class StopSignals {
+final class StopSignals: EndingControl {
     private static let numbers = [SIGTERM, SIGINT]
     private var watches: [SignalWatch] = []
 
@@ -17,7 +17,7 @@ final class StopSignals {
     }
 
     /// From here on the process ends by itself: a signal that comes now is ignored, or its default action would spoil the exit status.
-    func cancel() {
+    func end() {
         for watch in watches { watch.cancel() }
         watches = []
         for number in Self.numbers { signal(number, SIG_IGN) }

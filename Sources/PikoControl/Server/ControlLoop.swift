@@ -6,7 +6,7 @@ import PikoCore
 import PikoEngine
 
 /// Everything of a server node that lives on the control loop.
-final class ControlLoop {
+final class ControlLoop: EndingControl {
     private let signals: StopSignals
     private let port: AdminPort
 
@@ -21,7 +21,7 @@ final class ControlLoop {
 
     /// Ends everything on the loop.
     func end() {
-        signals.cancel()
+        signals.end()
         port.end()
     }
 }

@@ -7,7 +7,7 @@ import PikoCore
 import PikoEngine
 
 /// Everything of a server node that lives on one loop.
-final class ServerLoop {
+final class ServerLoop: EndingLoop {
     let node: ServerNode
     let index: Int
     let loop: EventLoop

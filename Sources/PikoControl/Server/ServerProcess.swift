@@ -18,31 +18,20 @@ public final class ServerProcess {
 
     /// Blocks until SIGTERM or SIGINT; 0 then. 1 when an address could not be listened at.
     public func run() -> Int32 {
-        do {
-            return try serve()
-        } catch {
-            log.error("server failed") { $0.add("error", String(describing: error)) }
-            return 1
+        let frame = ProcessFrame<ServerLoop, ControlLoop>(
+            failed: "server failed", log: log, gracePeriod: configuration.gracePeriod, turnstile: turnstile)
+        return frame.status {
+            let node = try ServerNode(configuration: configuration, log: log, turnstile: turnstile)
+            let turnstile = self.turnstile
+            return try frame.serve(on: node.loops) { loop throws(EngineError) in
+                try ControlLoop(loop: loop, node: node, turnstile: turnstile)
+            } start: { face in
+                try start(node, face)
+            } drain: { _ in
+                node.isReady.store(false, ordering: .sequentiallyConsistent)
+                frame.finish(node.loops)
+            }
         }
-    }
-
-    private func serve() throws -> Int32 {
-        let node = try ServerNode(configuration: configuration, log: log, turnstile: turnstile)
-        let control = try EventLoop(name: "control")
-        try control.start()
-        let face = LoopBound<ControlLoop>(on: control)
-        let turnstile = self.turnstile
-        control.sync { face.value = try? ControlLoop(loop: control, node: node, turnstile: turnstile) }
-        var failure: (any Error)?
-        do { try start(node, face) } catch { failure = error }
-        if failure == nil { _ = turnstile.wait { turnstile.signalCount > 0 } }
-        drain(node)
-        _ = face.sync { $0.end() }
-        control.sync { face.value = nil }
-        control.stop()
-        ShutdownReport.write(node.loops.end() + [control.join()], to: log)
-        if let failure { throw failure }
-        return 0
     }
 
     private func start(_ node: ServerNode, _ face: LoopBound<ControlLoop>) throws {
@@ -65,27 +54,6 @@ public final class ServerProcess {
             $0.add("upstream_addr", configuration.upstream.bindAddr.description)
             $0.add("admin_addr", configuration.admin.bindAddr.description)
             $0.add("loops", node.loops.count)
-        }
-    }
-
-    /// Not ready, no new connections; what runs finishes within the grace period; then tunnels end and what is left is cut.
-    private func drain(_ node: ServerNode) {
-        node.isReady.store(false, ordering: .sequentiallyConsistent)
-        log.info("stopping") { $0.add("grace_period", configuration.gracePeriod.configured) }
-        node.loops.post { $0.drain() }
-        let turnstile = self.turnstile
-        let finished = turnstile.wait(atMost: configuration.gracePeriod.wholeMilliseconds) {
-            turnstile.signalCount > 1 || node.loops.sync { $0.busyCount }.allSatisfy { $0 == 0 }
-        }
-        if !finished {
-            log.warn("grace period is over") { $0.add("cut", node.loops.sync { $0.busyCount }.reduce(0, +)) }
-        }
-        node.loops.post { $0.end() }
-        let isEnded = { node.loops.sync { $0.isEnded }.allSatisfy { $0 } }
-        if !turnstile.wait(atMost: 1000, until: isEnded) {
-            node.loops.post { $0.cut() }
-            // A turn of the loops; long only where the machine stands still.
-            _ = turnstile.wait(atMost: 10_000, until: isEnded)
         }
     }
 }
