@@ -32,8 +32,12 @@ final class TestSocket {
         return TestSocket(descriptor)
     }
 
-    static func connected(to port: UInt16) throws -> TestSocket {
+    /// `host`: the client's own address, 127.0.0.1 or 127.0.0.2.
+    static func connected(to port: UInt16, from host: String = "127.0.0.1") throws -> TestSocket {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var own = loopback(port: 0)
+        inet_pton(AF_INET, host, &own.sin_addr)
+        guard withPointer(&own, { bind(descriptor, $0, $1) }) == 0 else { throw SocketFailure("bind") }
         var address = loopback(port: port)
         guard withPointer(&address, { connect(descriptor, $0, $1) }) == 0 else { throw SocketFailure("connect") }
         return TestSocket(descriptor)

@@ -72,14 +72,14 @@ final class Counter: Sendable {
 /// What lives on one loop of a stage.
 final class Corner {
     private(set) var proxy: HTTPProxy?
-    private let pool: ServicePool
+    private let pool: ConnectionPool
     private var listener: Listener?
     private let loop: EventLoop
 
     init(index: Int, loop: EventLoop, corners: [LoopBound<Corner>], timeout: UInt64, target: UInt16, moved: Counter) {
         self.loop = loop
         let log = Log(sink: LogSink(configuration: LogConfiguration()) { _ in true })
-        pool = ServicePool(ServicePoolSettings(host: "127.0.0.1", port: target, dialTimeout: 1000), loop: loop, log: log)
+        pool = ConnectionPool(ConnectionPoolSettings(host: "127.0.0.1", port: target, dialTimeout: 1000), loop: loop, log: log)
         var settings = HTTPProxySettings(role: .server)
         settings.timeout = timeout
         settings.headLimits = HeadLimits(bytes: 100_000)
@@ -107,11 +107,11 @@ final class Corner {
 
 /// Sends every other request to the next loop first.
 final class RestlessProvider: UpstreamProvider {
-    private let pool: ServicePool
+    private let pool: ConnectionPool
     private let index: Int
     private let loops: Int
 
-    init(_ pool: ServicePool, index: Int, loops: Int) {
+    init(_ pool: ConnectionPool, index: Int, loops: Int) {
         self.pool = pool
         self.index = index
         self.loops = loops
@@ -121,7 +121,4 @@ final class RestlessProvider: UpstreamProvider {
         if request.selected == nil { return .elsewhere(TunnelID(loop: (index + 1) % loops, session: 1)) }
         return pool.acquire(request, for: receiver)
     }
-
-    func cancel(_ receiver: any UpstreamReceiver) { pool.cancel(receiver) }
-    func release(_ connection: Connection, reusable: Bool) { pool.release(connection, reusable: reusable) }
 }

@@ -120,6 +120,52 @@ import Testing
         #expect(run.on(.upstreamClosed).contains(.respond(.lost, closes: false)))
     }
 
+    @Test("retry: a dial that failed is tried elsewhere whatever the method, thrice in all; one to the only service is not")
+    func dialFailed() {
+        for (request, body) in [(get(), RequestBody.whole), (post(), .held), (post(), .streamed)] {
+            var run = Run(request, body)
+            #expect(run.on(.dialFailed(.unreachable)) == [.select])
+            #expect(run.on(.dialFailed(.unreachable)) == [.select])
+            #expect(run.on(.dialFailed(.unreachable)).contains(.respond(.unreachable, closes: body != .whole)))
+        }
+        var run = Run(get())
+        let final = ProxyError(.unreachable, source: .upstream, retry: .never)
+        #expect(run.on(.dialFailed(final)).contains(.respond(final, closes: false)))
+    }
+
+    @Test("retry: dials that failed and upstreams that broke count together")
+    func mixedAttempts() {
+        var run = Run(get())
+        run.on(.dialFailed(.unreachable))
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        #expect(run.on(.upstreamClosed) == [.abortUpstream, .select])
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        #expect(run.on(.upstreamClosed).contains(.respond(.lost, closes: false)))
+    }
+
+    @Test("retry: a node that declined is as good as not asked, as long as the body is still held")
+    func declined() {
+        var run = Run(post(), .whole)
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        #expect(run.on(.upstreamDeclined(.declined)) == [.abortUpstream, .select])
+        #expect(run.on(.upstreamRefused(.noUpstreams)).contains(.respond(.declined, closes: false)))
+        run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        #expect(run.on(.upstreamDeclined(.declined)) == [.stopUpload, .abortUpstream, .respond(.declined, closes: true), .finish(.failed, .close)])
+    }
+
+    @Test("retry: once a service may have seen the request, no later failure says that none has")
+    func neverForgotten() {
+        var run = Run(get())
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        run.on(.upstreamClosed)
+        run.on(.upstreamOpened(confirmed: false, isLast: false))
+        run.on(.upstreamClosed)
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        #expect(run.on(.upstreamDeclined(.declined)).contains(.respond(.lost, closes: false)))
+        #expect(!ProxyError.lost.reachedNoService && ProxyError.declined.reachedNoService)
+    }
+
     @Test("retry: a fresh connection to the only service is the last")
     func lastUpstream() {
         var run = Run(get())
@@ -394,7 +440,7 @@ private struct Run {
 
 private let everyEvent: [ExchangeEvent] = [
     .upstreamOpened(confirmed: true, isLast: true), .upstreamOpened(confirmed: false, isLast: false), .upstreamConfirmed, .upstreamRefused(.noUpstreams),
-    .upstreamClosed, .responseHead(response()), .responseHead(interimHead(103)), .responseHead(switching()), .badResponse,
+    .dialFailed(.unreachable), .upstreamDeclined(.declined), .upstreamClosed, .responseHead(response()), .responseHead(interimHead(103)), .responseHead(switching()), .badResponse,
     .uploadEnded(.complete), .uploadEnded(.sourceBroke), .uploadEnded(.sinkBroke), .uploadEnded(.malformed),
     .downloadEnded(.complete), .downloadEnded(.sourceBroke), .downloadEnded(.sinkBroke), .clientGone,
     .clockFired(stuck: true), .lingerFired(moving: false), .overdue,

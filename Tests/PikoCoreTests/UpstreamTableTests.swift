@@ -65,6 +65,32 @@ import Testing
         #expect(table.select(endpoint: "myshop", isHostName: true, home: nil, excluding: []) == nil)
     }
 
+    @Test("count: as many as can be selected, by the host's name too")
+    func count() {
+        var (table, ids) = table([0, 1])
+        table.add(TunnelID(loop: 0, session: 7), endpoint: "MyShop")
+        #expect(table.count(endpoint: "web") == 2 && table.count(endpoint: "web", excluding: [ids[0]]) == 1)
+        #expect(table.count(endpoint: "myshop", isHostName: true) == 1 && table.count(endpoint: "myshop") == 0)
+    }
+
+    @Test("view: a host name means another node's endpoint that differs in case only, where none is spelled just so")
+    func hostNamesElsewhere() {
+        var view = ClusterView(localID: "me")
+        var random = SystemRandomNumberGenerator()
+        for (id, endpoint) in [("mixed", "MyShop"), ("lower", "myshop")] {
+            for change in [ClusterChange.added(id: id), .proxyAddress(id: id, "p"), .adminAddress(id: id, "a"), .endpoint(id: id, endpoint: endpoint, listeners: 2)] {
+                view.apply(change)
+            }
+        }
+        #expect(view.select(endpoint: "myshop", isHostName: true, using: &random)?.id == "lower")
+        view.apply(.removed(id: "lower"))
+        #expect(view.select(endpoint: "myshop", using: &random) == nil)
+        #expect(view.select(endpoint: "myshop", isHostName: true, using: &random)?.id == "mixed")
+        #expect(view.remoteListeners("myshop", isHostName: true) == 2)
+        view.apply(.endpoint(id: "mixed", endpoint: "MyShop", listeners: 0))
+        #expect(view.select(endpoint: "myshop", isHostName: true, using: &random) == nil)
+    }
+
     @Test("add: a tunnel that comes late gets its share, not the backlog")
     func late() {
         var (table, _) = table([0])

@@ -34,12 +34,16 @@ final class AdminPages {
     }
 
     private func metrics(_ answer: @escaping (AdminAnswer) -> Void) {
-        Gathering.start(from: node.loops, to: loop) { $0.metrics.snapshot } completion: { [node] parts in
+        Gathering.start(from: node.loops, to: loop) { ($0.metrics.snapshot, $0.otherNodes.requests) } completion: { [node] parts in
             var proxy = ProxySnapshot()
-            for part in parts { proxy.add(part) }
+            var upstreams = Self.upstreams(of: node)
+            for part in parts {
+                proxy.add(part.0)
+                upstreams.remoteRequests.merge(part.1, uniquingKeysWith: +)
+            }
             var page = PrometheusText()
             page.add([(labels: [], snapshot: proxy)], prefix: "piko_proxy")
-            page.add(Self.upstreams(of: node))
+            page.add(upstreams)
             page.add(droppedLines: node.log.dropped)
             answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: page.text))
         }

@@ -9,7 +9,7 @@ import PikoEngine
 final class HTTPService: AgentService {
     private struct Parts {
         let proxy: HTTPProxy
-        let pool: ServicePool
+        let pool: ConnectionPool
     }
 
     private let configuration: ListenerConfiguration
@@ -36,13 +36,13 @@ final class HTTPService: AgentService {
         return Parts(proxy: proxy, pool: pool)
     }
 
-    private func makePool(_ log: Log) -> ServicePool {
+    private func makePool(_ log: Log) -> ConnectionPool {
         let client = configuration.httpClient
-        var pooling = ServicePoolSettings(
+        var pooling = ConnectionPoolSettings(
             host: place.host, port: place.port, dialTimeout: configuration.timeout.wholeMilliseconds)
         pooling.idleTimeout = client.idleConnTimeout.wholeMilliseconds
         pooling.mostIdle = client.maxIdleConns
-        return ServicePool(pooling, loop: owner.loop, log: log)
+        return ConnectionPool(pooling, loop: owner.loop, log: log)
     }
 
     func serve(_ stream: Connection) {

@@ -36,16 +36,20 @@ public struct AccessOutcome {
     /// Bytes of body.
     public var requestBytes: UInt64
     public var responseBytes: UInt64
+    /// The node it was forwarded to; nil: none.
+    public var node: String?
     /// Why it ended early, such as "client closed"; nil when it did not.
     public var error: StaticString?
 
     public init(
-        status: Int, nanoseconds: UInt64, requestBytes: UInt64, responseBytes: UInt64, error: StaticString? = nil
+        status: Int, nanoseconds: UInt64, requestBytes: UInt64, responseBytes: UInt64, node: String? = nil,
+        error: StaticString? = nil
     ) {
         self.status = status
         self.nanoseconds = nanoseconds
         self.requestBytes = requestBytes
         self.responseBytes = responseBytes
+        self.node = node
         self.error = error
     }
 }
@@ -129,6 +133,7 @@ public final class AccessLog {
         line.add("duration", nanoseconds: outcome.nanoseconds)
         line.add("request_size", outcome.requestBytes)
         line.add("response_size", outcome.responseBytes)
+        if let node = outcome.node { line.add("node_id", node) }
         if let error = outcome.error { line.add("error", bytes: Self.bytes(of: error)) }
         line.endObject()
         line.end()

@@ -17,6 +17,8 @@ public final class HTTPProxy {
     let accessLog: AccessLog?
     /// Takes TCP clients; nil: there are none here. Held until `abortAll`: a weak reference would make every other one to it slow.
     public var tcpTunnels: (any TCPTunnelHook)?
+    /// Who may say that it forwards for others; nil: nobody.
+    public var membership: Membership?
     /// Sends a connection to the proxy of another loop, which gives it to `land`. False: that loop has ended. nil: nothing ever moves.
     public var moveAway: ((MovingConnection, ProxyArrival, _ loop: Int) -> Bool)?
     /// A connection given to `serve` has ended, on whichever loop it was by then.
@@ -27,6 +29,8 @@ public final class HTTPProxy {
     /// Whoever still arrives from another loop is cut, too.
     private var isCut = false
     private var connections: [ProxyConnection] = []
+    /// Members' connections kept open for their next request although this node leaves (ProxyConnection.drain).
+    var waitingMembers = 0
     private(set) lazy var wheel = DeadlineWheel<ProxyConnection>(loop: loop)
 
     // Shared by the connections of the loop: each is used within one call only.
@@ -72,6 +76,19 @@ public final class HTTPProxy {
         }
     }
 
+    /// Takes over a connection of this loop whose request was read by this proxy before.
+    func takeBack(_ connection: Connection, _ request: CarriedRequest) {
+        let arrival = ProxyArrival(selected: nil, moves: 0, requestsServed: 1, clientEnded: false, request: request)
+        let returned = add(ProxyConnection(nil, proxy: self))
+        connection.handler = returned
+        returned.land(connection, arrival)
+    }
+
+    /// The node behind a pool is gone: what waits for its answer is given up, to be sent elsewhere where that may be.
+    func giveUp(on pool: ConnectionPool) {
+        for connection in connections { connection.giveUp(on: pool) }
+    }
+
     /// Ends connections between requests; those that have one are told to close behind it.
     public func drain() {
         isDraining = true
@@ -88,6 +105,8 @@ public final class HTTPProxy {
 
     /// Connections that have not closed yet.
     public var connectionCount: Int { connections.count }
+    /// Those that clients have something to do with: without members' that wait for a request while this node leaves.
+    public var busyCount: Int { connections.count - waitingMembers }
 }
 
 // MARK: For its connections
@@ -101,6 +120,7 @@ extension HTTPProxy {
 
     func remove(_ connection: ProxyConnection) {
         wheel.remove(connection)
+        connection.stopAwaitingMember()
         let last = connections.removeLast()
         guard last !== connection else { return }
         last.place = connection.place

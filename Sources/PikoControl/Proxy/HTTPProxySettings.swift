@@ -33,7 +33,8 @@ public struct HTTPProxySettings: Sendable {
 
 /// A client's connection that arrives from another loop, with what was found out about its request there.
 public struct ProxyArrival: Sendable {
-    var selected: TunnelID
+    /// nil: it has not moved and selects anew.
+    var selected: TunnelID?
     /// How often the connection has moved for this request.
     var moves: Int
     var requestsServed: UInt64
@@ -43,22 +44,35 @@ public struct ProxyArrival: Sendable {
     var request: CarriedRequest?
 }
 
-/// A request on its way to another loop.
-struct CarriedRequest: Sendable {
+/// A request on its way to another loop, or from whoever else had taken its connection.
+public struct CarriedRequest: Sendable {
     var exchange: HTTPExchange
     var traits: RequestTraits
     var endpoint: String
     var endpointIsFromHost: Bool
+    var reach: RequestReach
     /// The head as it goes on, and what is held of the body.
     var message: [UInt8]
+    var hopPart: Range<Int>
     var bodyToCome: UInt64
     var tried: [TunnelID]
+    var triedNodes: [String]
     /// Of the clock that all loops share.
     var readDeadline: UInt64
     var writeDeadline: UInt64
     var record: ExchangeRecord
     /// Handed over whole: only the loop it arrives at touches it.
     nonisolated(unsafe) var accessEntry: AccessLogEntry?
+}
+
+/// Where a request may go.
+enum RequestReach: Sendable {
+    /// Tunnels of this node and other nodes.
+    case everywhere
+    /// A member forwarded it: tunnels of this node, and nothing is added on the client's behalf again.
+    case here
+    /// Other nodes: a TCP client, whose tunnels here have their own way (TCPTunnelHook).
+    case otherNodes
 }
 
 /// What log and counters want to know of a request at its end.
@@ -70,6 +84,8 @@ struct ExchangeRecord: Sendable {
     var responseBytes: UInt64 = 0
     var responseHeadBytes: UInt64 = 0
     var status: UInt16 = 0
+    /// The node that answered, or was asked last; nil: a tunnel of this node, or a service.
+    var node: String?
     /// What the client was told instead of a response; nil: nothing of our own.
     var failure: StaticString?
 }

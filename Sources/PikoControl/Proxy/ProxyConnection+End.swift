@@ -24,7 +24,9 @@ extension ProxyConnection {
         giveMessageBack()
         if upstream != nil { abortUpstream() }
         if !tried.isEmpty { tried.removeAll() }
+        if !triedNodes.isEmpty { triedNodes.removeAll() }
         tunnel = nil
+        pool = nil
         bodyToCome = 0
         moves = 0
         selected = nil
@@ -54,12 +56,18 @@ extension ProxyConnection {
 
     private func awaitNext() {
         if proxy.isDraining { return close() }
-        setClock(proxy.settings.idleTimeout)
+        setClock(idleTimeout)
         if downstream.keptCount > 0 {
             downstream.resume()
         } else if clientEnded {
             close()
         }
+    }
+
+    /// It is for a member to end a connection between nodes, not for this node, which might cut into its next request.
+    private var idleTimeout: UInt64 {
+        let own = proxy.settings.idleTimeout
+        return isOfMember && own > 0 ? max(own, 2 * NodePool.idleTimeout) : own
     }
 
     // MARK: To another loop
@@ -81,28 +89,32 @@ extension ProxyConnection {
     func leaveForOtherLoop() {
         guard let tunnel = selected, let message else { return cut() }
         state = .exchange
-        let request = CarriedRequest(
-            exchange: exchange, traits: traits, endpoint: endpoint,
-            endpointIsFromHost: endpointIsFromHost, message: Array(message.bytes),
-            bodyToCome: bodyToCome, tried: tried, readDeadline: readDeadline, writeDeadline: writeDeadline, record: record,
-            accessEntry: accessEntry)
         let arrival = ProxyArrival(
-            selected: tunnel, moves: moves + 1, requestsServed: requestsServed, clientEnded: clientEnded, request: request)
-        guard move(with: unread, arrival) else {
+            selected: tunnel, moves: moves + 1, requestsServed: requestsServed, clientEnded: clientEnded,
+            request: carried(message))
+        guard move(with: unread, arrival, to: tunnel.loop) else {
             selected = nil
             return handle(.upstreamRefused(.overloaded))
         }
     }
 
+    /// The request at hand as it travels.
+    func carried(_ message: HeadWriter) -> CarriedRequest {
+        CarriedRequest(
+            exchange: exchange, traits: traits, endpoint: endpoint, endpointIsFromHost: endpointIsFromHost, reach: reach,
+            message: Array(message.bytes), hopPart: hopPart, bodyToCome: bodyToCome, tried: tried, triedNodes: triedNodes,
+            readDeadline: readDeadline, writeDeadline: writeDeadline, record: record, accessEntry: accessEntry)
+    }
+
     /// `unread`: bytes of the call at hand, to be read there. False: it stays as it was.
-    func move(with unread: UnsafeRawBufferPointer, _ arrival: ProxyArrival) -> Bool {
+    func move(with unread: UnsafeRawBufferPointer, _ arrival: ProxyArrival, to loop: Int) -> Bool {
         guard let moveAway = proxy.moveAway, let moving = try? downstream.detach(extra: unread) else { return false }
         forgetRequest()
         accessEntry = nil
         state = .over
         downstreamIsGone = true
         deadline = .max
-        if !moveAway(moving, arrival, arrival.selected.loop) { proxy.onConnectionEnd?() }
+        if !moveAway(moving, arrival, loop) { proxy.onConnectionEnd?() }
         return true
     }
 
@@ -120,7 +132,11 @@ extension ProxyConnection {
         traits = request.traits
         endpoint = request.endpoint
         endpointIsFromHost = request.endpointIsFromHost
+        reach = request.reach
+        isOfMember = reach == .here
+        hopPart = request.hopPart
         tried = request.tried
+        triedNodes = request.triedNodes
         record = request.record
         accessEntry = request.accessEntry
         bodyToCome = request.bodyToCome
@@ -169,7 +185,7 @@ extension ProxyConnection {
             entry,
             AccessOutcome(
                 status: Int(record.status), nanoseconds: nanoseconds, requestBytes: record.requestBytes,
-                responseBytes: record.responseBytes, error: record.failure ?? outcome.text))
+                responseBytes: record.responseBytes, node: record.node, error: record.failure ?? outcome.text))
     }
 }
 

@@ -51,13 +51,18 @@ extension ProxyConnection {
     private func select() {
         var request = UpstreamRequest(endpoint: endpoint, handler: self)
         request.isHostName = endpointIsFromHost
+        request.localOnly = reach == .here
+        request.remoteOnly = reach == .otherNodes
         request.home = requestsServed > 0 ? proxy.index : nil
         request.selected = selected
         request.tried = tried
+        request.triedNodes = triedNodes
         selected = nil
         switch proxy.provider.acquire(request, for: self) {
         case .opened(let opened): adopt(opened)
-        case .pending: isSelecting = true
+        case .pending(let pool):
+            self.pool = pool
+            isSelecting = true
         case .elsewhere(let tunnel): go(to: tunnel)
         case .none(let error): handle(.upstreamRefused(error))
         }
@@ -66,10 +71,14 @@ extension ProxyConnection {
     private func adopt(_ opened: OpenedUpstream) {
         upstream = opened.connection
         tunnel = opened.tunnel
+        pool = opened.pool
+        record.node = opened.pool?.settings.node
+        upstreamIsReused = opened.isReused
+        upstreamIsStale = false
         upstreamIsDirty = false
         responseScanner.reset()
         opened.connection.startReading()
-        let isLast = opened.tunnel == nil && !opened.isReused
+        let isLast = opened.pool.map { !$0.isOfNode && !opened.isReused } ?? false
         handle(.upstreamOpened(confirmed: opened.isConfirmed, isLast: isLast))
     }
 
@@ -80,22 +89,38 @@ extension ProxyConnection {
 
     func upstreamDidFail(_ error: ProxyError) {
         isSelecting = false
-        handle(.upstreamRefused(error))
+        if let node = pool?.settings.node { triedNodes.append(node) }
+        pool = nil
+        handle(.dialFailed(error))
     }
 
     private func cancelSelection() {
         guard isSelecting else { return }
         isSelecting = false
-        proxy.provider.cancel(self)
+        pool?.cancel(self)
+        pool = nil
     }
 
     // MARK: The request
 
     private func sendRequest() {
         guard let upstream, let message else { return }
-        upstream.write(message.bytes, more: exchange.isUploading)
+        let bytes = pool?.isOfNode == true ? forNode(message) : message.bytes
+        upstream.write(bytes, more: exchange.isUploading)
         if !exchange.isUploading { return }
         uploadBytesSeen = upload?.bytes ?? bodyToCome
+    }
+
+    /// The message as another node gets it: its connection goes on, and it is not to add anything for the client again.
+    private func forNode(_ message: HeadWriter) -> UnsafeRawBufferPointer {
+        if traits.isUpgrade { return message.bytes }
+        let writer = proxy.writer
+        writer.clear()
+        writer.append(UnsafeRawBufferPointer(rebasing: message.bytes[..<hopPart.lowerBound]))
+        if traits.acceptsTrailers { writer.append("Connection: TE\r\n") }
+        writer.endLine()
+        writer.append(UnsafeRawBufferPointer(rebasing: message.bytes[hopPart.upperBound...]))
+        return writer.bytes
     }
 
     private func startUpload() {
@@ -219,16 +244,16 @@ extension ProxyConnection {
             if !endpoint.isEmpty { $0.add("endpoint_id", endpoint) }
             $0.add("error", String(describing: error.text))
         }
-        answer(error.status, error.text, closes: closes)
+        answer(error.status, error.text, closes: closes, isRefusal: reach == .here && error.reachedNoService)
     }
 
     /// Writes a whole response.
-    func answer(_ status: UInt16, _ text: StaticString, closes: Bool) {
+    func answer(_ status: UInt16, _ text: StaticString, closes: Bool, isRefusal: Bool = false) {
         let writer = proxy.writer
         writer.clear()
         let option = connectionOption(closes: closes)
         ErrorResponse.append(
-            status: status, text: text, connection: option, omitsBody: traits.method == .head, to: writer)
+            status: status, text: text, connection: option, omitsBody: traits.method == .head, isRefusal: isRefusal, to: writer)
         record.status = status
         record.failure = text
         record.responseHeadBytes = UInt64(writer.count)

@@ -98,6 +98,7 @@ extension ProxyConnection {
         if let fault = head.parse(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { return refuse(fault, bytes) }
         headDidEnd()
         traits = head.traits
+        reach = traits.claimsForward && isFromMember() ? .here : .everywhere
         let inHand = beginExchange(headCount: count, behind: bytes.count - count)
         if proxy.settings.role == .server, ReservedPath.contains(head.pathAndQuery) {
             return serveReserved(head, bytes, count) ?? count + inHand
@@ -114,6 +115,7 @@ extension ProxyConnection {
     /// Returns how many bytes of the body are at hand and will be held.
     private func beginExchange(headCount: Int, behind: Int) -> Int {
         state = .exchange
+        if isWaitingMember { stopAwaitingMember() }
         var body = RequestBody.whole
         var inHand = 0
         bodyToCome = 0
@@ -141,7 +143,8 @@ extension ProxyConnection {
     /// The first selection of a request: its connection may move to another loop with it.
     private func select(from bytes: UnsafeRawBufferPointer, taking count: Int, _ inHand: Int) {
         let message = proxy.takeMessage()
-        proxy.requestHead.write(rewrite(), to: message)
+        let common = proxy.requestHead.write(rewrite(), to: message)
+        hopPart = common..<message.count
         if inHand > 0 { message.append(UnsafeRawBufferPointer(rebasing: bytes[count..<(count + inHand)])) }
         self.message = message
         unread = UnsafeRawBufferPointer(rebasing: bytes[(count + inHand)...])
@@ -158,9 +161,12 @@ extension ProxyConnection {
         var rewrite = RequestRewrite()
         switch proxy.settings.role {
         case .server:
-            rewrite.clientAddress = addressText()
-            rewrite.proto = .http
-            rewrite.addsForwardedHost = true
+            // The node that forwards has said for whom.
+            if reach != .here {
+                rewrite.clientAddress = addressText()
+                rewrite.proto = .http
+                rewrite.addsForwardedHost = true
+            }
             rewrite.marksForward = true
             // A stream of a tunnel carries one request; told so, the agent ends it together with the response.
             if !traits.isUpgrade { rewrite.connection = .close }
@@ -177,6 +183,18 @@ extension ProxyConnection {
             clientAddress = text
         }
         return UnsafeRawBufferPointer(start: clientAddress!.baseAddress, count: clientAddressCount)
+    }
+
+    /// Whether the client is another node of the cluster: asked of the membership once, and again when that has changed.
+    private func isFromMember() -> Bool {
+        guard let membership = proxy.membership else { return false }
+        let version = membership.version()
+        if version != memberVersion {
+            memberVersion = version
+            isMember = downstream.peerAddress.map { membership.contains($0) } ?? false
+        }
+        if isMember { isOfMember = true }
+        return isMember
     }
 
     // MARK: Held bodies
@@ -222,6 +240,9 @@ extension ProxyConnection {
             case .taken:
                 handOver(head)
                 return count
+            case .otherNode:
+                forwardTunnel(head, name, bytes, count)
+                return nil
             case .elsewhere(let tunnel):
                 if moves < HTTPExchange.mostAttempts, moveUnread(bytes, to: tunnel) { return bytes.count }
                 refusal = .noUpstreams
@@ -235,9 +256,32 @@ extension ProxyConnection {
 
     private func takeOver(_ head: RequestHead, _ name: String, _ tunnels: any TCPTunnelHook) -> TCPTunnelAnswer {
         guard WebSocketUpgrade.isRequested(by: head) else { return .none(.upgradeRequired) }
-        let request = TCPTunnelRequest(endpoint: name, head: head, localOnly: false, selected: selected)
+        var request = TCPTunnelRequest(endpoint: name, head: head, localOnly: reach == .here, selected: selected)
+        if reach != .here { request.fallback = fallback(head, name) }
         selected = nil
         return tunnels.takeOver(downstream, request)
+    }
+
+    /// The upgrade as it goes to another node, should it come to that.
+    private func fallback(_ head: RequestHead, _ name: String) -> CarriedRequest {
+        let message = proxy.takeMessage()
+        defer { proxy.giveBack(message) }
+        let common = head.write(rewrite(), to: message)
+        var request = carried(message)
+        request.endpoint = name
+        request.endpointIsFromHost = false
+        request.reach = .otherNodes
+        request.hopPart = common..<message.count
+        return request
+    }
+
+    /// A TCP client of another node's endpoint.
+    private func forwardTunnel(_ head: RequestHead, _ name: String, _ bytes: UnsafeRawBufferPointer, _ count: Int) {
+        endpoint = name
+        endpointIsFromHost = false
+        reach = .otherNodes
+        beginRecord(head)
+        select(from: bytes, taking: count, 0)
     }
 
     /// The connection is another's from now on.
@@ -253,7 +297,7 @@ extension ProxyConnection {
     /// Moves with the whole request unread: it is read again there.
     private func moveUnread(_ bytes: UnsafeRawBufferPointer, to tunnel: TunnelID) -> Bool {
         let arrival = ProxyArrival(selected: tunnel, moves: moves + 1, requestsServed: requestsServed, clientEnded: clientEnded, request: nil)
-        return downstream.queued == 0 && move(with: bytes, arrival)
+        return downstream.queued == 0 && move(with: bytes, arrival, to: tunnel.loop)
     }
 }
 

@@ -55,6 +55,10 @@ extension ProxyConnection {
             return refuseResponse(String(describing: fault.text), bytes)
         }
         response = proxy.responseHead.traits
+        if response.isRefused, let pool, pool.isOfNode {
+            handle(.upstreamDeclined(.declined))
+            return bytes.count
+        }
         responseRest = UnsafeRawBufferPointer(rebasing: bytes[count...])
         responseTaken = count
         handle(.responseHead(response))
@@ -68,16 +72,32 @@ extension ProxyConnection {
         guard let connection = upstream else { return }
         upstream = nil
         connection.handler = nil
-        proxy.provider.release(connection, reusable: reusable && !upstreamIsDirty)
+        guard let pool else { return connection.close() }
+        self.pool = nil
+        pool.release(connection, reusable: reusable && !upstreamIsDirty)
     }
 
     func abortUpstream() {
         giveBack(&gatheredResponse)
         if let tunnel { tried.append(tunnel) }
         tunnel = nil
+        if let node = pool?.settings.node, !upstreamIsStale { triedNodes.append(node) }
+        pool = nil
         guard let connection = upstream else { return }
         upstream = nil
         connection.handler = nil
         connection.abort()
+    }
+
+    /// A kept connection that ends before it answers had most likely ended already, and so have those beside it.
+    func suspectPool() {
+        guard upstreamIsReused, exchange.phase == .waiting, let pool else { return }
+        upstreamIsStale = true
+        pool.closeIdle()
+    }
+
+    /// What is behind the pool is gone: it will not answer any more.
+    func giveUp(on gone: ConnectionPool) {
+        if pool === gone, exchange.phase == .waiting { handle(.upstreamClosed) }
     }
 }

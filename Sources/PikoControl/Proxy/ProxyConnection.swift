@@ -43,6 +43,13 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var requestsServed: UInt64 = 0
     var clientAddress: UnsafeMutableRawBufferPointer?
     var clientAddressCount = 0
+    /// What the membership said of the client, and when that was.
+    var isMember = false
+    var memberVersion: UInt64 = 0
+    /// Another node's: it has forwarded a request on it.
+    var isOfMember = false
+    /// Counted in the proxy's waitingMembers.
+    var isWaitingMember = false
 
     // The request at hand.
     var exchange: HTTPExchange
@@ -51,9 +58,14 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var endpointIsFromHost = false
     var selected: TunnelID?
     var moves = 0
+    var reach = RequestReach.everywhere
     var tried: [TunnelID] = []
+    /// By id.
+    var triedNodes: [String] = []
     /// The head as it goes on, and behind it what is held of the body. nil between requests and once it cannot be needed again.
     var message: HeadWriter?
+    /// Of the message: its Connection line and the end of the head, which another node gets otherwise than a tunnel's stream.
+    var hopPart = 0..<0
     /// Bytes of a held body that are still to come.
     var bodyToCome: UInt64 = 0
     /// What the call that reads the request has not taken, during that call.
@@ -64,6 +76,11 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     // Its upstream.
     var upstream: Connection?
     var tunnel: TunnelID?
+    /// Where it is from, or while selecting, is to come from; nil: it is a tunnel's stream.
+    var pool: ConnectionPool?
+    var upstreamIsReused = false
+    /// It had been dead since before it was chosen: the place behind it may be well.
+    var upstreamIsStale = false
     var isSelecting = false
     var responseScanner = HeadScanner()
     /// A long response head so far.
@@ -155,7 +172,10 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     }
 
     func connectionDidEnd(_ connection: Connection) {
-        if connection === upstream { return handle(.upstreamClosed) }
+        if connection === upstream {
+            suspectPool()
+            return handle(.upstreamClosed)
+        }
         guard connection === downstream else { return }
         switch state {
         case .idle: close()
@@ -175,6 +195,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     func connectionDidClose(_ connection: Connection, error: EngineError?) {
         if connection === upstream {
             upstream = nil
+            suspectPool()
             // Only a refusal proves that the request was not taken: an acknowledgement may have been lost with the tunnel.
             if error != .refused { handle(.upstreamConfirmed) }
             return handle(.upstreamClosed)
@@ -223,9 +244,23 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     /// Ends it if nothing was asked; a request at hand is finished.
     func drain() {
         switch state {
-        case .idle: if !headBegan { close() }
+        case .idle: if !headBegan { isOfMember ? awaitMember() : close() }
         case .exchange, .parked: exchange.stopKeepingClient()
         case .over: if !downstreamIsGone { setClock(Self.farewell) }
         }
+    }
+
+    /// A member may be sending a request just now that it could not send again elsewhere. It is answered, and told to close; the member
+    /// ends the connection by itself when it hears that this node has left.
+    private func awaitMember() {
+        guard !isWaitingMember else { return }
+        isWaitingMember = true
+        proxy.waitingMembers += 1
+    }
+
+    func stopAwaitingMember() {
+        guard isWaitingMember else { return }
+        isWaitingMember = false
+        proxy.waitingMembers -= 1
     }
 }

@@ -10,10 +10,12 @@ public struct TCPTunnelRequest {
     public var endpoint: String
     /// A proper WebSocket upgrade. Valid during the call.
     public var head: RequestHead
-    /// As in UpstreamRequest.
+    /// A member forwarded it: tunnels of this node only.
     public var localOnly: Bool
     /// A choice made already, on another loop.
     public var selected: TunnelID?
+    /// The request for another node, should every tunnel here fail it: for HTTPProxy.takeBack. nil where localOnly.
+    public var fallback: CarriedRequest?
 }
 
 /// What became of such a client.
@@ -22,6 +24,8 @@ public enum TCPTunnelAnswer {
     case taken
     /// The tunnel lives on this other loop: the connection moves there and asks again.
     case elsewhere(TunnelID)
+    /// It goes to another node: the proxy passes the upgrade on as any other.
+    case otherNode
     /// Nothing was written: the proxy answers.
     case none(ProxyError)
 }

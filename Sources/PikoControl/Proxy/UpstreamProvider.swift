@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the HTTP proxy asks of its surroundings to reach an upstream: on a server a stream of a tunnel, on an agent a connection to the
-// service. Interfaces only; everything here happens on one loop and moves no bytes.
+// What the HTTP proxy asks of its surroundings to reach an upstream: on a server a stream of a tunnel or a connection to another node, on
+// an agent a connection to the service. Interfaces only; everything here happens on one loop and moves no bytes.
 
 import PikoCore
 import PikoEngine
@@ -11,14 +11,18 @@ public struct UpstreamRequest {
     public var endpoint: String
     /// The endpoint came from the Host: case does not count.
     public var isHostName: Bool
-    /// The request says it was forwarded by a node and the caller believes it: local upstreams only.
+    /// The request was forwarded by a node: local upstreams only.
     public var localOnly: Bool
+    /// What this node has for it was tried, or is not wanted: other nodes only.
+    public var remoteOnly: Bool
     /// The loop, when the client's connection has served requests there and would rather stay (UpstreamTable.select); nil: strict turns.
     public var home: Int?
     /// A choice made already, on another loop: this tunnel if it is still there; then as if there were none.
     public var selected: TunnelID?
     /// Not these again.
     public var tried: [TunnelID]
+    /// Nor these nodes, by id.
+    public var triedNodes: [String]
     /// To be the handler of the connection, from its opening on.
     public var handler: any ConnectionHandler
 
@@ -27,9 +31,11 @@ public struct UpstreamRequest {
         self.handler = handler
         isHostName = false
         localOnly = false
+        remoteOnly = false
         home = nil
         selected = nil
         tried = []
+        triedNodes = []
     }
 }
 
@@ -40,22 +46,33 @@ public struct OpenedUpstream {
     public var isReused: Bool
     /// Already known to have reached the other end. False: connectionDidOpen will say so (a stream not acknowledged yet).
     public var isConfirmed: Bool
-    /// The tunnel it goes through; nil on an agent.
+    /// The tunnel it goes through; nil: it is from a pool.
     public var tunnel: TunnelID?
+    /// Takes it back after the exchange; nil: it carries one request and is closed then.
+    public var pool: ConnectionPool?
 
-    public init(_ connection: Connection, isReused: Bool, isConfirmed: Bool, tunnel: TunnelID?) {
+    /// A new stream of a tunnel, not acknowledged yet.
+    public init(_ stream: Connection, tunnel: TunnelID) {
+        connection = stream
+        isReused = false
+        isConfirmed = false
+        self.tunnel = tunnel
+    }
+
+    /// An open connection of a pool.
+    public init(_ connection: Connection, isReused: Bool, pool: ConnectionPool) {
         self.connection = connection
         self.isReused = isReused
-        self.isConfirmed = isConfirmed
-        self.tunnel = tunnel
+        isConfirmed = true
+        self.pool = pool
     }
 }
 
 /// The answer to a request for an upstream.
 public enum UpstreamAnswer {
     case opened(OpenedUpstream)
-    /// The receiver hears later, never inside the call, unless it cancels before.
-    case pending
+    /// A dial of this pool: the receiver hears later, never inside the call, unless it cancels before.
+    case pending(ConnectionPool)
     /// The tunnel lives on this other loop: come again from there, with it as `selected`.
     case elsewhere(TunnelID)
     case none(ProxyError)
@@ -71,11 +88,4 @@ public protocol UpstreamReceiver: AnyObject {
 public protocol UpstreamProvider: AnyObject {
     /// Answers at once or later through `receiver`, never both.
     func acquire(_ request: UpstreamRequest, for receiver: any UpstreamReceiver) -> UpstreamAnswer
-
-    /// The receiver of a pending request wants it no more.
-    func cancel(_ receiver: any UpstreamReceiver)
-
-    /// Gives a connection back, the exchange on it being complete, with no handler and nothing on its way in either direction. `reusable`:
-    /// it may carry another request; otherwise end it politely. A connection that broke or was aborted is not given back.
-    func release(_ connection: Connection, reusable: Bool)
 }

@@ -8,6 +8,7 @@ import Synchronization
 /// A node's view of its cluster. Any thread.
 final class Cluster: Sendable {
     private let view: Mutex<ClusterView>
+    private let changes = Atomic<UInt64>(0)
     let localID: String
 
     init(localID: String) {
@@ -16,12 +17,24 @@ final class Cluster: Sendable {
     }
 
     /// Takes a change. The gossip shell only.
-    func apply(_ change: ClusterChange) { view.withLock { $0.apply(change) } }
+    func apply(_ change: ClusterChange) {
+        view.withLock { $0.apply(change) }
+        if case .endpoint = change { return }
+        changes.add(1, ordering: .sequentiallyConsistent)
+    }
 
-    /// Another node that has the endpoint, as likely as it has listeners; nil when there is none.
-    func select(endpoint: String, excluding tried: [String]) -> ClusterNode? {
+    /// Another number whenever nodes or their addresses have changed; endpoints do not count.
+    var generation: UInt64 { changes.load(ordering: .sequentiallyConsistent) }
+
+    /// Another node that has the endpoint, as likely as it has listeners; nil when there is none. Parameters as in ClusterView.
+    func select(endpoint: String, isHostName: Bool, excluding tried: [String]) -> ClusterNode? {
         var random = SystemRandomNumberGenerator()
-        return view.withLock { $0.select(endpoint: endpoint, excluding: tried, using: &random) }
+        return view.withLock { $0.select(endpoint: endpoint, isHostName: isHostName, excluding: tried, using: &random) }
+    }
+
+    /// Listeners of an endpoint on other nodes that can be forwarded to.
+    func remoteListeners(_ endpoint: String, isHostName: Bool = false, excluding tried: [String] = []) -> Int {
+        view.withLock { $0.remoteListeners(endpoint, isHostName: isHostName, excluding: tried) }
     }
 
     /// The nodes whose addresses are known, this one included, by id.

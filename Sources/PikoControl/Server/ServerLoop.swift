@@ -17,6 +17,7 @@ final class ServerLoop: EndingLoop {
     private(set) var tunnels: [UInt64: ServerTunnel] = [:]
     let metrics = ProxyMetrics()
     private(set) lazy var upstreams = TunnelUpstreams(server: self)
+    private(set) lazy var otherNodes = NodePool(loop: loop, log: node.log.named("proxy"))
     private(set) var isDraining = false
     private var listeners: [Listener] = []
 
@@ -36,6 +37,7 @@ final class ServerLoop: EndingLoop {
             HTTPProxySettings(node.configuration.proxy), loop: loop, index: index, provider: upstreams, log: log,
             metrics: metrics, accessLog: AccessLog(log: log, configuration: node.configuration.proxy.accessLog))
         proxy.tcpTunnels = self
+        proxy.membership = Membership(of: node.cluster, on: loop)
         proxy.onConnectionEnd = { [unowned self] in clientDidEnd() }
         proxy.moveAway = { [unowned self] in move($0, $1, to: $2) }
         return proxy
@@ -43,6 +45,13 @@ final class ServerLoop: EndingLoop {
 
     private func move(_ moving: MovingConnection, _ arrival: ProxyArrival, to index: Int) -> Bool {
         node.loops.members[index].post { (server: ServerLoop) in server.proxy.land(moving, arrival) }
+    }
+
+    /// The status of another node changed; nil: it is known no more. What waits for a node that cannot be reached is given up.
+    func nodeDidChange(_ id: String, _ status: NodeStatus?) {
+        guard let gone = otherNodes.nodeDidChange(id, status) else { return }
+        gone.failDials()
+        proxy.giveUp(on: gone)
     }
 
     /// A client's connection, taken in with a place of the node, has ended.
@@ -103,12 +112,13 @@ final class ServerLoop: EndingLoop {
     }
 
     /// What clients have under way.
-    var busyCount: Int { residents.count + proxy.connectionCount }
+    var busyCount: Int { residents.count + proxy.busyCount }
 
     /// Ends the tunnels, agents of ours politely, and cuts what is left.
     func end() {
         residents.abortAll()
         proxy.abortAll()
+        otherNodes.drain()
         for tunnel in Array(tunnels.values) { tunnel.end() }
     }
 
@@ -120,16 +130,7 @@ final class ServerLoop: EndingLoop {
     }
 
     /// Nothing is left on the loop but the state itself.
-    var isEnded: Bool { tunnels.isEmpty && busyCount == 0 }
-}
-
-extension ServerLoop: TCPTunnelHook {
-    func takeOver(_ connection: Connection, _ request: TCPTunnelRequest) -> TCPTunnelAnswer {
-        let client = TCPTunnel.Client(
-            endpoint: request.endpoint, key: WebSocketUpgrade.key(of: request.head),
-            offersHalfClose: request.head.fields.value(named: "x-piko-half-close") != nil)
-        return TCPTunnel.takeOver(connection, client, selected: request.selected, on: self)
-    }
+    var isEnded: Bool { tunnels.isEmpty && residents.count + proxy.connectionCount == 0 }
 }
 
 extension HTTPProxySettings {

@@ -7,12 +7,16 @@ import PikoCore
 import PikoEngine
 
 /// From a checked upgrade request on `/_piko/v1/tcp/{endpoint}` to a relay. Held by its connections.
-final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
+final class TCPTunnel: ConnectionHandler {
     /// What the answer needs of the request.
     struct Client: Sendable {
         let endpoint: String
         let key: String
         let offersHalfClose: Bool
+        /// A member forwarded it: that node is told when no service has seen it.
+        let isForwarded: Bool
+        /// The request for another node, should this one's tunnels fail; nil where isForwarded.
+        let fallback: CarriedRequest?
         var tried: [TunnelID] = []
     }
 
@@ -47,7 +51,6 @@ final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
         switch tunnel.acquire(selected) {
         case .none(let error): return .none(error)
         case .elsewhere(let id): return .elsewhere(id)
-        case .pending: tunnel.state = .opening
         case .opened(let opened): tunnel.begin(with: opened)
         }
         tunnel.hold()
@@ -63,18 +66,14 @@ final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
         timer?.arm(Self.patience)
     }
 
-    private func acquire(_ selected: TunnelID?) -> UpstreamAnswer {
+    private func acquire(_ selected: TunnelID?) -> TunnelAnswer {
         var request = UpstreamRequest(endpoint: client.endpoint, handler: self)
         request.selected = selected
         request.tried = client.tried
-        return server.upstreams.acquire(request, for: self)
+        return server.upstreams.acquireHere(request)
     }
 
     // MARK: The upstream
-
-    func upstreamDidOpen(_ opened: OpenedUpstream) { begin(with: opened) }
-
-    func upstreamDidFail(_ error: ProxyError) { refuse(error) }
 
     private func begin(with opened: OpenedUpstream) {
         upstream = opened.connection
@@ -101,14 +100,20 @@ final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
     private func selectAgain() {
         upstream = nil
         if let current { client.tried.append(current) }
-        guard client.tried.count < Self.attempts else { return refuse(.unreachable) }
+        guard client.tried.count < Self.attempts else { return forward(otherwise: .unreachable) }
         state = .selecting
         switch acquire(nil) {
-        case .none(let error): refuse(client.tried.isEmpty || error != .noUpstreams ? error : .unreachable)
+        case .none(let error): forward(otherwise: client.tried.isEmpty || error != .noUpstreams ? error : .unreachable)
         case .elsewhere(let id): move(to: id)
-        case .pending: state = .opening
         case .opened(let opened): begin(with: opened)
         }
+    }
+
+    /// No tunnel of this node took it: another node may have it, else the client is answered with the error.
+    private func forward(otherwise error: ProxyError) {
+        guard let fallback = client.fallback, server.upstreams.hasOtherNode(for: client.endpoint) else { return refuse(error) }
+        leave()
+        server.proxy.takeBack(downstream, fallback)
     }
 
     private func move(to id: TunnelID) {
@@ -127,11 +132,16 @@ final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
 
     private static func land(_ moving: MovingConnection, _ client: Client, selected: TunnelID, on server: ServerLoop) {
         guard let connection = try? moving.land(on: server.loop, handler: Nobody()) else { return server.clientDidEnd() }
+        var refusal = ProxyError.unreachable
         switch takeOver(connection, client, selected: selected, on: server) {
         case .taken: return
-        case .elsewhere: connection.end(answering: .unreachable)
-        case .none(let error): connection.end(answering: error)
+        case .elsewhere, .otherNode: break
+        case .none(let error): refusal = error
         }
+        if let fallback = client.fallback, server.upstreams.hasOtherNode(for: client.endpoint) {
+            return server.proxy.takeBack(connection, fallback)
+        }
+        connection.end(answering: refusal, isForwarded: client.isForwarded)
         server.clientDidEnd()
     }
 
@@ -142,7 +152,7 @@ final class TCPTunnel: ConnectionHandler, UpstreamReceiver {
         finish()
         upstream?.abort()
         upstream = nil
-        downstream.end(answering: error)
+        downstream.end(answering: error, isForwarded: client.isForwarded)
     }
 
     func abort() {
@@ -191,9 +201,23 @@ private final class Nobody: ConnectionHandler {
 
 extension Connection {
     /// Answers with an error and ends; nothing more is heard of it.
-    fileprivate func end(answering error: ProxyError) {
+    fileprivate func end(answering error: ProxyError, isForwarded: Bool) {
         handler = Nobody()
-        write(answering: error.status, text: error.text)
+        write(answering: error.status, text: error.text, isRefusal: isForwarded && error.reachedNoService)
         close()
+    }
+}
+
+extension ServerLoop: TCPTunnelHook {
+    func takeOver(_ connection: Connection, _ request: TCPTunnelRequest) -> TCPTunnelAnswer {
+        let client = TCPTunnel.Client(
+            endpoint: request.endpoint, key: WebSocketUpgrade.key(of: request.head),
+            offersHalfClose: request.head.fields.value(named: "x-piko-half-close") != nil,
+            isForwarded: request.localOnly, fallback: request.fallback)
+        let mayLeave = !request.localOnly && request.selected == nil
+        if mayLeave, upstreams.isTurnOfOthers(request.endpoint) { return .otherNode }
+        let answer = TCPTunnel.takeOver(connection, client, selected: request.selected, on: self)
+        guard case .none = answer, !request.localOnly, upstreams.hasOtherNode(for: request.endpoint) else { return answer }
+        return .otherNode
     }
 }

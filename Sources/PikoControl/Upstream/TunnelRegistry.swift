@@ -59,6 +59,11 @@ public final class TunnelRegistry: Sendable {
         state.withLock { $0.table.select(endpoint: endpoint, isHostName: isHostName, home: home, excluding: tried) }
     }
 
+    /// How many tunnels there are to select from.
+    public func count(endpoint: String, isHostName: Bool, excluding tried: [TunnelID]) -> Int {
+        state.withLock { $0.table.count(endpoint: endpoint, isHostName: isHostName, excluding: tried) }
+    }
+
     /// How many tunnels serve each endpoint.
     public var listeners: [String: Int] { state.withLock { $0.table.listeners } }
     public var endpointCount: Int { state.withLock { $0.table.endpointCount } }

@@ -1,20 +1,49 @@
 // SPDX-License-Identifier: MIT
-// A server's upstreams: streams of tunnels. Selects a tunnel by the node's registry and opens a stream on it when it lives on this
-// loop; else says where it lives. One for each loop.
+// A server's upstreams: streams of its tunnels, and connections to the nodes that have the other tunnels. Selects by the node's registry and its
+// view of the cluster; opens a stream where its tunnel lives on this loop, else says where it lives. One for each loop.
 
 import PikoCore
 import PikoEngine
 
-/// Opens upstream streams for the proxy of one loop. Loop-confined.
+/// What became of a wish for a tunnel of this node.
+enum TunnelAnswer {
+    case opened(OpenedUpstream)
+    /// It lives on this other loop.
+    case elsewhere(TunnelID)
+    case none(ProxyError)
+}
+
+/// Opens upstreams for the proxy of one loop. Loop-confined.
 final class TunnelUpstreams: UpstreamProvider {
     private unowned let server: ServerLoop
+    private let spreads: Bool
+    private var random = SystemRandomNumberGenerator()
 
-    init(server: ServerLoop) { self.server = server }
+    init(server: ServerLoop) {
+        self.server = server
+        spreads = server.node.configuration.proxy.loadBalancing == .cluster
+    }
+
+    func acquire(_ request: UpstreamRequest, for receiver: any UpstreamReceiver) -> UpstreamAnswer {
+        if request.remoteOnly { return forward(request, for: receiver, otherwise: .noUpstreams) }
+        if spreads, !request.localOnly, request.selected == nil, isTurnOfOthers(request) {
+            let answer = forward(request, for: receiver, otherwise: .noUpstreams)
+            if case .none = answer {} else { return answer }
+        }
+        switch acquireHere(request) {
+        case .opened(let opened): return .opened(opened)
+        case .elsewhere(let id): return .elsewhere(id)
+        case .none(let error): return request.localOnly ? .none(error) : forward(request, for: receiver, otherwise: error)
+        }
+    }
+
+    // MARK: Tunnels of this node
 
     /// At most so many selections for one call: each that fails was gone by the time it was asked.
     private static let attempts = 3
 
-    func acquire(_ request: UpstreamRequest, for receiver: any UpstreamReceiver) -> UpstreamAnswer {
+    /// A stream of a tunnel of this node.
+    func acquireHere(_ request: UpstreamRequest) -> TunnelAnswer {
         var tried = request.tried
         var selected = request.selected
         var failure = ProxyError.noUpstreams
@@ -42,15 +71,48 @@ final class TunnelUpstreams: UpstreamProvider {
         do throws(EngineError) {
             let stream = try tunnel.open(handler: request.handler)
             server.node.upstreamRequests.add(1, ordering: .relaxed)
-            return .success(OpenedUpstream(stream, isReused: false, isConfirmed: false, tunnel: id))
+            return .success(OpenedUpstream(stream, tunnel: id))
         } catch {
             return .failure(error == .limit ? .overloaded : .unreachable)
         }
     }
 
-    /// Every answer is immediate: nothing is ever pending.
-    func cancel(_ receiver: any UpstreamReceiver) {}
+    // MARK: Other nodes
 
-    /// A stream carries one request.
-    func release(_ connection: Connection, reusable: Bool) { connection.close() }
+    /// A connection to a node that has the endpoint. `failure`: what is answered where there is none.
+    private func forward(
+        _ request: UpstreamRequest, for receiver: any UpstreamReceiver, otherwise failure: ProxyError
+    ) -> UpstreamAnswer {
+        var tried = request.triedNodes
+        for _ in 0..<Self.attempts {
+            let choice = server.node.cluster.select(
+                endpoint: request.endpoint, isHostName: request.isHostName, excluding: tried)
+            guard let choice else { break }
+            if let pool = server.otherNodes.pool(to: choice) { return pool.acquire(request.handler, for: receiver) }
+            tried.append(choice.id)
+        }
+        return .none(failure)
+    }
+
+    /// Whether another node has the endpoint, as far as is known.
+    func hasOtherNode(for endpoint: String) -> Bool { server.node.cluster.remoteListeners(endpoint) > 0 }
+
+    /// Where all listeners of the cluster are alike: whether one of another node is next.
+    private func isTurnOfOthers(_ request: UpstreamRequest) -> Bool {
+        let others = server.node.cluster.remoteListeners(
+            request.endpoint, isHostName: request.isHostName, excluding: request.triedNodes)
+        guard others > 0 else { return false }
+        let here = server.node.registry.count(
+            endpoint: request.endpoint, isHostName: request.isHostName, excluding: request.tried)
+        return Int.random(in: 0..<(here + others), using: &random) < others
+    }
+
+    /// The same for a TCP client that was not tried anywhere yet.
+    func isTurnOfOthers(_ endpoint: String) -> Bool {
+        guard spreads else { return false }
+        let others = server.node.cluster.remoteListeners(endpoint)
+        guard others > 0 else { return false }
+        let here = server.node.registry.count(endpoint: endpoint, isHostName: false, excluding: [])
+        return Int.random(in: 0..<(here + others), using: &random) < others
+    }
 }

@@ -43,9 +43,9 @@ enum WebSocketUpgrade {
 
 extension Connection {
     /// Writes a whole JSON error that announces the end of the connection; the caller ends it.
-    func write(answering status: UInt16, text: StaticString) {
+    func write(answering status: UInt16, text: StaticString, isRefusal: Bool = false) {
         let writer = HeadWriter()
-        ErrorResponse.append(status: status, text: text, connection: .close, to: writer)
+        ErrorResponse.append(status: status, text: text, connection: .close, isRefusal: isRefusal, to: writer)
         write(writer.bytes)
     }
 }

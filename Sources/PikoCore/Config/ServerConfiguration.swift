@@ -28,8 +28,17 @@ public struct ProxyConfiguration: Equatable, Sendable {
     public var http = HTTPServerConfiguration()
     public var tls = ServerTLSConfiguration()
     public var limits = ProxyLimits()
+    public var loadBalancing = LoadBalancing.local
 
     public init() {}
+}
+
+/// `proxy.load_balancing`.
+public enum LoadBalancing: String, Sendable {
+    /// A node's own tunnels first; another node only where it has none.
+    case local
+    /// All listeners of the cluster alike, wherever they are.
+    case cluster
 }
 
 /// `proxy.http.*`.

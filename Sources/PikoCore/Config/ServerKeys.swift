@@ -18,6 +18,7 @@ extension ServerConfiguration {
             .init("bind_addr", \.bindAddr, .address, "Where to listen for clients. Without a host: on all interfaces."),
             advertise(\.advertiseAddr),
             .init("timeout", \.timeout, .duration, "How long an upstream may take to its response head. Does not cut a body that flows. 0: no limit."),
+            .init("load_balancing", \.loadBalancing, .loadBalancing, "local: this node's tunnels first, other nodes where it has none. cluster: all listeners alike."),
         ]
         return keys
             + SharedKeys.accessLog.under("access_log", \.accessLog)

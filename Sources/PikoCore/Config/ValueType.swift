@@ -148,6 +148,10 @@ extension ValueType<ConfiguredURL?> {
     }
 }
 
+extension ValueType<LoadBalancing> {
+    static var loadBalancing: Self { Self("WHERE", "local or cluster", read: { LoadBalancing(rawValue: $0) }, write: \.rawValue) }
+}
+
 extension ValueType<ListenerConfiguration.TunnelProtocol> {
     static var tunnelProtocol: Self {
         Self("PROTOCOL", "http or tcp", read: { ListenerConfiguration.TunnelProtocol(rawValue: $0) }, write: \.rawValue)

@@ -41,6 +41,7 @@ public struct ClusterView: Sendable {
     private var known: [String: ClusterNode] = [:]
     /// Nodes that have an endpoint, whatever their status.
     private var holders: [String: [String]] = [:]
+    private var folded = FoldedNames()
 
     public init(localID: String) { self.localID = localID }
 
@@ -70,34 +71,56 @@ public struct ClusterView: Sendable {
     private mutating func set(_ id: String, _ endpoint: String, _ listeners: Int) {
         guard let had = known[id].map({ $0.endpoints[endpoint] != nil }) else { return }
         known[id]?.endpoints[endpoint] = listeners > 0 ? listeners : nil
-        if listeners > 0, !had { holders[endpoint, default: []].append(id) }
+        if listeners > 0, !had { hold(endpoint, id) }
         if listeners <= 0, had { release(endpoint, id) }
+    }
+
+    private mutating func hold(_ endpoint: String, _ id: String) {
+        if holders[endpoint] == nil { folded.add(endpoint) }
+        holders[endpoint, default: []].append(id)
     }
 
     private mutating func release(_ endpoint: String, _ id: String) {
         holders[endpoint]?.removeAll { $0 == id }
-        if holders[endpoint]?.isEmpty == true { holders[endpoint] = nil }
+        guard holders[endpoint]?.isEmpty == true else { return }
+        holders[endpoint] = nil
+        folded.remove(endpoint)
     }
 
     /// Listeners of an endpoint on other nodes that can be forwarded to.
-    public func remoteListeners(_ endpoint: String) -> Int {
-        (holders[endpoint] ?? []).reduce(0) { $0 &+ weight($1, endpoint) }
+    /// - Parameters:
+    ///   - isHostName: as in UpstreamTable.select.
+    ///   - tried: ids of nodes that have failed this request.
+    public func remoteListeners(_ endpoint: String, isHostName: Bool = false, excluding tried: [String] = []) -> Int {
+        guard let (endpoint, ids) = candidates(endpoint, isHostName) else { return 0 }
+        return total(ids, endpoint, tried)
     }
 
-    /// Another node that has an endpoint, each as likely as it has listeners. nil when there is none.
-    /// - Parameter tried: ids of nodes that have failed this request.
+    /// Another node that has an endpoint, each as likely as it has listeners. nil when there is none. Parameters as above.
     public func select(
-        endpoint: String, excluding tried: [String] = [], using random: inout some RandomNumberGenerator
+        endpoint: String, isHostName: Bool = false, excluding tried: [String] = [],
+        using random: inout some RandomNumberGenerator
     ) -> ClusterNode? {
-        let candidates = (holders[endpoint] ?? []).filter { !tried.contains($0) }
-        let total = candidates.reduce(0) { $0 &+ weight($1, endpoint) }
+        guard let (endpoint, ids) = candidates(endpoint, isHostName) else { return nil }
+        let total = total(ids, endpoint, tried)
         guard total > 0 else { return nil }
         var turn = Int.random(in: 0..<total, using: &random)
-        for id in candidates {
+        for id in ids where !tried.contains(id) {
             turn -= weight(id, endpoint)
             if turn < 0 { return known[id] }
         }
         return nil
+    }
+
+    /// The endpoint's own spelling, and the nodes that have it, whatever their status.
+    private func candidates(_ endpoint: String, _ isHostName: Bool) -> (endpoint: String, ids: [String])? {
+        if let ids = holders[endpoint] { return (endpoint, ids) }
+        guard isHostName, let meant = folded.meant(by: endpoint) else { return nil }
+        return holders[meant].map { (meant, $0) }
+    }
+
+    private func total(_ ids: [String], _ endpoint: String, _ tried: [String]) -> Int {
+        ids.reduce(0) { tried.contains($1) ? $0 : $0 &+ weight($1, endpoint) }
     }
 
     /// Bounded, for a peer says it: no sum of these overflows.

@@ -9,8 +9,10 @@ public enum ErrorResponse {
     ///   - status: 100 to 999; the reason phrase is looked up.
     ///   - text: plain ASCII without quotes, backslashes or control bytes.
     ///   - omitsBody: the request was HEAD: the head is the same, the body is left out.
+    ///   - isRefusal: tells the node that forwarded the request that it was passed to nobody.
     public static func append(
-        status: UInt16, text: StaticString, connection: ConnectionOption, omitsBody: Bool = false, to writer: HeadWriter
+        status: UInt16, text: StaticString, connection: ConnectionOption, omitsBody: Bool = false, isRefusal: Bool = false,
+        to writer: HeadWriter
     ) {
         writer.append("HTTP/1.1 ")
         writer.append(number: UInt64(status))
@@ -19,6 +21,7 @@ public enum ErrorResponse {
         writer.append("\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\ncontent-length: ")
         writer.append(number: UInt64(text.utf8CodeUnitCount + 12))
         writer.endLine()
+        if isRefusal { writer.append("x-piko-refused: 1\r\n") }
         var line = ConnectionLine(writer)
         line.finish(connection)
         writer.endLine()

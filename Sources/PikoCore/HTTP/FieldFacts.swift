@@ -20,6 +20,7 @@ struct FieldFacts {
     private(set) var expectsContinue = false
     private(set) var acceptsTrailers = false
     private(set) var claimsForward = false
+    private(set) var saysRefused = false
     private var controls: UInt8 = 0
     private let isResponse: Bool
 
@@ -38,6 +39,7 @@ struct FieldFacts {
         case .connection: try noteConnection(value)
         case .proxyConnection: noteProxyConnection(value)
         case .upgrade: try noteUpgrade(value)
+        case .xPikoRefused: saysRefused = TokenList.element(value, is: "1")
         default: if !isResponse { try noteRequestField(field.known, index, value) }
         }
     }

@@ -11,7 +11,7 @@ public enum KnownField: UInt8, Sendable {
     case host, contentLength, transferEncoding, expect, trailer
     // Added or read by the nodes on the way.
     case xForwardedFor, xForwardedProto, xForwardedHost
-    case xPikoEndpoint, xPikoForward, xPikoAuthorization, xPikoTenantID
+    case xPikoEndpoint, xPikoForward, xPikoAuthorization, xPikoTenantID, xPikoRefused
     case authorization
     // WebSocket handshakes (RFC 6455 4).
     case secWebSocketKey, secWebSocketVersion, secWebSocketAccept, secWebSocketProtocol, secWebSocketExtensions
@@ -89,7 +89,8 @@ extension KnownField {
 
     private static func findFourteen(_ name: UnsafeRawPointer, _ count: Int) -> KnownField {
         let found = named(name, count, "content-length", .contentLength, "x-piko-forward", .xPikoForward)
-        return found != .other ? found : named(name, count, "http2-settings", .http2Settings)
+        return found != .other
+            ? found : named(name, count, "http2-settings", .http2Settings, "x-piko-refused", .xPikoRefused)
     }
 
     private static func findLong(_ name: UnsafeRawPointer, _ count: Int) -> KnownField {

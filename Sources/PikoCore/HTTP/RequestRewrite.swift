@@ -43,13 +43,17 @@ extension RequestHead {
     /// - Removed: hop-by-hop fields and what Connection nominates of fields without a meaning here. An upgrade is kept, in one
     ///   `Connection: Upgrade` behind the fields, Upgrade itself byte for byte; so is `TE: trailers`, with its nomination.
     /// - X-Forwarded-For becomes one line in the place of the first: all values in order, then the client's address.
-    public func write(_ rewrite: RequestRewrite, to writer: HeadWriter) {
+    /// - Returns: how much of the writer comes before the Connection line, the last of the head: what any next hop gets alike.
+    @discardableResult
+    public func write(_ rewrite: RequestRewrite, to writer: HeadWriter) -> Int {
         writer.reserve(memory.count + rewrite.clientAddress.count + 512)
         writeLine(to: writer)
         let seen = writeFields(rewrite, to: writer)
         writeAdded(rewrite, seen, to: writer)
+        let common = writer.count
         writeConnection(rewrite.connection, seen, to: writer)
         writer.endLine()
+        return common
     }
 
     private func writeLine(to writer: HeadWriter) {

@@ -84,6 +84,7 @@ public final class ResponseHead {
         let isSwitch = traits.status == 101
         if isSwitch && !request.isUpgrade { throw .unexpectedUpgrade }
         traits.isInterim = traits.status < 200 && !isSwitch
+        traits.isRefused = facts.saysRefused && (traits.status == 502 || traits.status == 503)
         traits.isUpgrade = isSwitch || (request.method == .connect && traits.status / 100 == 2)
         traits.framing = try framing(announced, request, traits)
         // A service that takes an upgrade for the end of the request has not read the body: it is on the connection still.

@@ -15,7 +15,8 @@ extension ResponseHead {
     /// Appends the head for the client to `writer`, its empty line included. Only after a `parse` that returned nil.
     ///
     /// The version is HTTP/1.1 whatever the service spoke (RFC 9110 2.5). Hop-by-hop fields and what Connection nominates are
-    /// removed as in a request; Upgrade is kept with 101 and 426, with its own `Connection: Upgrade`.
+    /// removed as in a request; Upgrade is kept with 101 and 426, with its own `Connection: Upgrade`. `x-piko-refused` is removed:
+    /// it is a node's own word to another, never a service's.
     public func write(_ rewrite: ResponseRewrite, to writer: HeadWriter) {
         precondition(!rewrite.removesChunks || rewrite.connection == .close, "ResponseRewrite: removesChunks needs close")
         writer.reserve(memory.count + 128)
@@ -50,6 +51,7 @@ extension ResponseHead {
         switch field.known {
         case .upgrade: return keepsUpgrade
         case .transferEncoding, .trailer: return !rewrite.removesChunks
+        case .xPikoRefused: return false
         default: return !field.known.isHopByHop && !field.isNominated
         }
     }

@@ -11,6 +11,10 @@ public enum ExchangeEvent: Equatable, Sendable {
     case upstreamConfirmed
     /// There is no upstream: the answer to `select`.
     case upstreamRefused(ProxyError)
+    /// The upstream that `select` found could not be reached: nothing was sent, another may be asked.
+    case dialFailed(ProxyError)
+    /// Another node answered that it has passed the request to nobody: as if it had never been sent.
+    case upstreamDeclined(ProxyError)
     /// The upstream's connection ended or broke, or it sends no more.
     case upstreamClosed
     /// A whole response head came and is in order.

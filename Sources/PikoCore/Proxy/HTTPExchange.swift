@@ -86,6 +86,8 @@ public struct HTTPExchange: Sendable {
             isConfirmed = true
             return Directives()
         case .upstreamRefused(let error): return phase == .selecting ? respond(refusal ?? error) : Directives()
+        case .dialFailed(let error): return phase == .selecting ? dialFailed(error) : Directives()
+        case .upstreamDeclined(let error): return phase == .waiting ? lost(error) : Directives()
         case .upstreamClosed: return upstreamClosed()
         case .responseHead(let head): return phase == .waiting ? responseHead(head) : Directives()
         case .badResponse: return phase == .waiting ? respond(.badResponse) : Directives()
@@ -113,6 +115,14 @@ extension HTTPExchange {
         return Directives(.sendRequest, .startUpload)
     }
 
+    /// A failed dial counts as an attempt: a client waits for so many deadlines and no more.
+    private mutating func dialFailed(_ error: ProxyError) -> Directives {
+        attempts += 1
+        refusal = refusal ?? error
+        guard error.retry == .always, attempts < Self.mostAttempts else { return respond(refusal ?? error) }
+        return Directives(.select)
+    }
+
     private mutating func upstreamClosed() -> Directives {
         switch phase {
         case .waiting: return lost(isConfirmed ? .lost : .unreachable)
@@ -122,8 +132,9 @@ extension HTTPExchange {
     }
 
     private mutating func lost(_ error: ProxyError) -> Directives {
-        guard canSendAgain(after: error) else { return respond(error) }
-        refusal = error
+        guard canSendAgain(after: error) else { return respond(refusal?.retry == .idempotent ? .lost : error) }
+        // That a service may have seen it once is never forgotten.
+        if refusal?.retry != .idempotent { refusal = error }
         phase = .selecting
         return Directives(.abortUpstream, .select)
     }

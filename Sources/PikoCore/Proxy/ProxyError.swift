@@ -61,6 +61,8 @@ extension ProxyError {
     public static let unreachable = ProxyError(.unreachable, source: .upstream, retry: .always)
     /// Lost after the request may have been seen.
     public static let lost = ProxyError(.unreachable, source: .upstream, retry: .idempotent)
+    /// Another node had no upstream for it, or no room, and passed it to nobody.
+    public static let declined = ProxyError(.noUpstreams, source: .upstream, retry: .always)
     public static let timeout = ProxyError(.timeout, source: .upstream)
     public static let badResponse = ProxyError(.badResponse, source: .upstream)
     public static let overloaded = ProxyError(.overloaded, source: .node)
@@ -68,6 +70,11 @@ extension ProxyError {
     public static let unsupportedMethod = ProxyError(.unsupportedMethod, source: .client)
     public static let upgradeRequired = ProxyError(.upgradeRequired, source: .client)
     public static let clientTimeout = ProxyError(.clientTimeout, source: .client)
+
+    /// Whether it is certain that no service has seen the request: whoever sent it may send it elsewhere.
+    public var reachedNoService: Bool {
+        retry == .always || kind == .noUpstreams || kind == .overloaded
+    }
 
     /// The status the client is answered with (protocol.md, "Choosing the endpoint of an HTTP request").
     public var status: UInt16 {

@@ -25,8 +25,7 @@ public struct UpstreamTable: Sendable {
 
     private var endpoints: [String: [Tunnel]] = [:]
     private var owners: [TunnelID: String] = [:]
-    /// Endpoints that are not in lower case, by their lower case: what a host name may mean.
-    private var folded: [String: [String]] = [:]
+    private var folded = FoldedNames()
 
     /// How many selections a tunnel of the connection's own loop may be ahead of the one whose turn it is, when the connection has
     /// served requests before: moving a connection to another loop costs as much as relaying several requests.
@@ -38,7 +37,7 @@ public struct UpstreamTable: Sendable {
     public mutating func add(_ id: TunnelID, endpoint: String) {
         precondition(owners[id] == nil, "a tunnel is added once")
         owners[id] = endpoint
-        if endpoints[endpoint] == nil { fold(endpoint) }
+        if endpoints[endpoint] == nil { folded.add(endpoint) }
         let level = endpoints[endpoint]?.map(\.served).min() ?? 0
         endpoints[endpoint, default: []].append(Tunnel(id: id, served: level))
     }
@@ -50,19 +49,8 @@ public struct UpstreamTable: Sendable {
         endpoints[endpoint]?.removeAll { $0.id == id }
         guard endpoints[endpoint]?.isEmpty == true else { return true }
         endpoints[endpoint] = nil
-        unfold(endpoint)
+        folded.remove(endpoint)
         return true
-    }
-
-    private mutating func fold(_ endpoint: String) {
-        let lower = endpoint.lowercased()
-        if lower != endpoint { folded[lower, default: []].append(endpoint) }
-    }
-
-    private mutating func unfold(_ endpoint: String) {
-        let lower = endpoint.lowercased()
-        folded[lower]?.removeAll { $0 == endpoint }
-        if folded[lower]?.isEmpty == true { folded[lower] = nil }
     }
 
     /// The tunnel whose turn it is, other than those tried already. nil when there is none.
@@ -72,10 +60,20 @@ public struct UpstreamTable: Sendable {
     public mutating func select(
         endpoint: String, isHostName: Bool = false, home: Int?, excluding tried: [TunnelID]
     ) -> TunnelID? {
-        var place = endpoints.index(forKey: endpoint)
-        if place == nil, isHostName { place = folded[endpoint]?.first.flatMap { endpoints.index(forKey: $0) } }
-        guard let index = place else { return nil }
+        guard let index = place(of: endpoint, isHostName) else { return nil }
         return Self.select(among: &endpoints.values[index], home: home, excluding: tried)
+    }
+
+    /// How many tunnels `select` chooses from.
+    public func count(endpoint: String, isHostName: Bool = false, excluding tried: [TunnelID] = []) -> Int {
+        guard let index = place(of: endpoint, isHostName) else { return 0 }
+        return endpoints.values[index].count { !tried.contains($0.id) }
+    }
+
+    private func place(of endpoint: String, _ isHostName: Bool) -> Dictionary<String, [Tunnel]>.Index? {
+        if let place = endpoints.index(forKey: endpoint) { return place }
+        guard isHostName, let meant = folded.meant(by: endpoint) else { return nil }
+        return endpoints.index(forKey: meant)
     }
 
     private static func select(among tunnels: inout [Tunnel], home: Int?, excluding tried: [TunnelID]) -> TunnelID? {

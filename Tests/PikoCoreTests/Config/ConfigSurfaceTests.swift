@@ -30,7 +30,7 @@ struct ConfigSurfaceTests {
             "node_id", "node_id_prefix", "join", "join_timeout", "abort_if_join_fails", "gossip.bind_addr", "gossip.advertise_addr",
             "gossip.interval", "gossip.max_packet_size",
         ]
-        let expected = below("proxy", port + ["timeout", "limits.connections"] + Self.accessLog + http) + below("upstream", port + upstream)
+        let expected = below("proxy", port + ["timeout", "load_balancing", "limits.connections"] + Self.accessLog + http) + below("upstream", port + upstream)
             + below("admin", port) + below("cluster", cluster) + ["log.level", "log.subsystems", "engine.loops", "grace_period"]
         #expect(ServerConfiguration.keys.map(\.path).sorted() == expected.sorted())
     }

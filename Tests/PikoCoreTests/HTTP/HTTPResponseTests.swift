@@ -51,6 +51,24 @@ import Testing
         #expect(!parseResponse(rows[0].0 + "\r\n", answering: upgrade).head.traits.keepAlive)
     }
 
+    @Test("response: a refusal is a 502 or 503 that says so, and no client is told")
+    func refusals() {
+        let rows: [(String, Bool)] = [
+            ("502 x\r\nx-piko-refused: 1\r\n", true), ("503 x\r\nX-Piko-Refused: 1\r\n", true), ("502 x\r\n", false),
+            ("500 x\r\nx-piko-refused: 1\r\n", false), ("502 x\r\nx-piko-refused: 0\r\n", false),
+        ]
+        for (lines, expected) in rows {
+            let head = parseResponse("HTTP/1.1 \(lines)A: b\r\n\r\n").head
+            #expect(head.traits.isRefused == expected, "\(lines)")
+            let writer = HeadWriter()
+            head.write(ResponseRewrite(), to: writer)
+            #expect(!writer.text.lowercased().contains("refused") && writer.text.hasSuffix("A: b\r\n\r\n"))
+        }
+        let writer = HeadWriter()
+        ErrorResponse.append(status: 502, text: "t", connection: .implied, isRefusal: true, to: writer)
+        #expect(writer.text.contains("\r\nx-piko-refused: 1\r\n"))
+    }
+
     @Test("response: interim heads and upgrades are told apart")
     func kinds() {
         let interim = parseResponse("HTTP/1.1 103 Early Hints\r\n\r\n").head.traits

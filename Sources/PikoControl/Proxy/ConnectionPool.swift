@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// An agent's upstreams: connections to its service, kept for the next request while they are idle. One per listener and loop; loop-confined. An
-// idle connection is watched: what ends or speaks unasked is not given out again.
+// Connections to one place, kept for the next request while they are idle: an agent's to its service, a node's to another node. One for each
+// place and loop; loop-confined. An idle connection is watched: what ends or speaks unasked is not given out again.
 
 import PikoCore
 import PikoEngine
 
 /// What a pool is told once.
-public struct ServicePoolSettings: Sendable {
+public struct ConnectionPoolSettings: Sendable {
     /// A name or a numeric address, without brackets.
     public var host: String
     public var port: UInt16
@@ -16,6 +16,8 @@ public struct ServicePoolSettings: Sendable {
     public var idleTimeout: UInt64
     /// Idle connections at once; negative: no limit.
     public var mostIdle: Int
+    /// The id of the node that is reached there; nil: it is a service.
+    public var node: String?
 
     public init(host: String, port: UInt16, dialTimeout: UInt64, idleTimeout: UInt64 = 90_000, mostIdle: Int = 100) {
         self.host = host
@@ -26,8 +28,8 @@ public struct ServicePoolSettings: Sendable {
     }
 }
 
-/// Keep-alive connections to one service.
-public final class ServicePool: UpstreamProvider {
+/// Keep-alive connections to one place.
+public final class ConnectionPool {
     private struct Idle {
         let connection: Connection
         let since: UInt64
@@ -39,7 +41,9 @@ public final class ServicePool: UpstreamProvider {
         let dialer: Dialer
     }
 
-    private let settings: ServicePoolSettings
+    public let settings: ConnectionPoolSettings
+    /// Another node is reached, not a service.
+    public let isOfNode: Bool
     private let loop: EventLoop
     private let log: Log
     /// The one idle for the longest time is first.
@@ -47,11 +51,14 @@ public final class ServicePool: UpstreamProvider {
     private var wishes: [ObjectIdentifier: Wish] = [:]
     private var timer: Timer?
     private var isClosed = false
+    /// Connections given out so far, each use counted.
+    private(set) var uses: UInt64 = 0
 
-    public init(_ settings: ServicePoolSettings, loop: EventLoop, log: Log) {
+    public init(_ settings: ConnectionPoolSettings, loop: EventLoop, log: Log) {
         self.settings = settings
         self.loop = loop
         self.log = log
+        isOfNode = settings.node != nil
         timer = Timer(on: loop) { [unowned self] in closeExpired() }
     }
 
@@ -59,15 +66,14 @@ public final class ServicePool: UpstreamProvider {
     public func drain() {
         isClosed = true
         timer?.disarm()
-        closeIdle(before: .max)
+        closeIdle()
     }
 
     /// Connections that wait for a request.
     public var idleCount: Int { idle.count }
 
-    // MARK: UpstreamProvider
-
-    public func acquire(_ request: UpstreamRequest, for receiver: any UpstreamReceiver) -> UpstreamAnswer {
+    /// A connection for one request: an idle one at once, or a new one later. As UpstreamProvider.acquire; never `none`.
+    public func acquire(_ handler: any ConnectionHandler, for receiver: any UpstreamReceiver) -> UpstreamAnswer {
         while let candidate = idle.popLast() {
             let connection = candidate.connection
             connection.handler = nil
@@ -75,17 +81,21 @@ public final class ServicePool: UpstreamProvider {
                 connection.close()
                 continue
             }
-            connection.handler = request.handler
-            return .opened(OpenedUpstream(connection, isReused: true, isConfirmed: true, tunnel: nil))
+            connection.handler = handler
+            uses &+= 1
+            return .opened(OpenedUpstream(connection, isReused: true, pool: self))
         }
-        dial(request.handler, receiver)
-        return .pending
+        dial(handler, receiver)
+        return .pending(self)
     }
 
+    /// The receiver of a pending request wants it no more.
     public func cancel(_ receiver: any UpstreamReceiver) {
         wishes.removeValue(forKey: ObjectIdentifier(receiver))?.dialer.cancel()
     }
 
+    /// Gives a connection back, the exchange on it being complete, with no handler and nothing on its way in either direction. `reusable`:
+    /// it may carry another request; otherwise it ends politely. A connection that broke or was aborted is not given back.
     public func release(_ connection: Connection, reusable: Bool) {
         let isFull = settings.mostIdle >= 0 && idle.count >= settings.mostIdle
         guard reusable, !isClosed, !isFull, !connection.hasEnded, !connection.isClosing else { return connection.close() }
@@ -113,19 +123,42 @@ public final class ServicePool: UpstreamProvider {
         switch result {
         case .success(let connection):
             connection.handler = wish.handler
-            wish.receiver.upstreamDidOpen(OpenedUpstream(connection, isReused: false, isConfirmed: true, tunnel: nil))
+            uses &+= 1
+            wish.receiver.upstreamDidOpen(OpenedUpstream(connection, isReused: false, pool: self))
         case .failure(let error):
-            log.peer(.warn, "service not reached") {
-                $0.add("addr", settings.host)
-                $0.add("port", settings.port)
-                $0.add("error", error.description)
-            }
-            wish.receiver.upstreamDidFail(
-                error == .timeout ? .timeout : ProxyError(.unreachable, source: .upstream, retry: .never))
+            report(error)
+            wish.receiver.upstreamDidFail(failure(error))
+        }
+    }
+
+    private func report(_ error: EngineError) {
+        log.peer(.warn, isOfNode ? "node not reached" : "service not reached") {
+            if let node = settings.node { $0.add("node_id", node) }
+            $0.add("addr", settings.host)
+            $0.add("port", settings.port)
+            $0.add("error", error.description)
+        }
+    }
+
+    /// There are other nodes, but no other service.
+    private func failure(_ error: EngineError) -> ProxyError {
+        if isOfNode { return .unreachable }
+        return error == .timeout ? .timeout : ProxyError(.unreachable, source: .upstream, retry: .never)
+    }
+
+    /// The place is known to be gone: whoever waits for a connection to it hears so at once.
+    func failDials() {
+        for key in Array(wishes.keys) {
+            guard let wish = wishes.removeValue(forKey: key) else { continue }
+            wish.dialer.cancel()
+            wish.receiver.upstreamDidFail(failure(.aborted))
         }
     }
 
     // MARK: Idle connections
+
+    /// Ends the idle connections; later ones are kept again.
+    public func closeIdle() { closeIdle(before: .max) }
 
     private func closeExpired() {
         let now = loop.now
@@ -147,7 +180,13 @@ public final class ServicePool: UpstreamProvider {
     }
 }
 
-extension ServicePool: ConnectionHandler {
+extension ConnectionPool: UpstreamProvider {
+    public func acquire(_ request: UpstreamRequest, for receiver: any UpstreamReceiver) -> UpstreamAnswer {
+        acquire(request.handler, for: receiver)
+    }
+}
+
+extension ConnectionPool: ConnectionHandler {
     /// Nothing was asked: whatever this is, the next request is not to get it as an answer.
     public func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int {
         forget(connection)

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// Who may say that it forwards a request for a client: whoever speaks from a host that a member of the cluster advertises. One for each loop;
+// loop-confined. It looks at the cluster again only when that has changed.
+
+import PikoCore
+import PikoEngine
+
+/// The hosts of the other members.
+public final class Membership {
+    private let cluster: Cluster
+    private let loop: EventLoop
+    /// Numeric hosts, as SocketAddress prints them.
+    private var hosts: Set<String> = []
+    /// Of the cluster, when it was last looked at.
+    private var generation = UInt64.max
+    private var count: UInt64 = 0
+
+    init(of cluster: Cluster, on loop: EventLoop) {
+        self.cluster = cluster
+        self.loop = loop
+    }
+
+    /// Another number, never 0, whenever `contains` may answer otherwise than before.
+    func version() -> UInt64 {
+        let now = cluster.generation
+        if now != generation {
+            generation = now
+            look()
+        }
+        return count
+    }
+
+    /// Whether a member advertises this address's host. Ask for `version` first.
+    func contains(_ address: SocketAddress) -> Bool { hosts.contains(address.host) }
+
+    /// Nodes that left or cannot be reached still finish what they have, so they count until they are forgotten.
+    private func look() {
+        count += 1
+        hosts = []
+        for node in cluster.nodes where node.id != cluster.localID {
+            guard let place = HostPort(node.proxyAddress), !place.host.isEmpty else { continue }
+            if let numeric = SocketAddress(host: place.host, port: 0) { hosts.insert(numeric.host) } else { resolve(place.host) }
+        }
+    }
+
+    /// Until its answer comes, a member that is known by a name is a stranger.
+    private func resolve(_ name: String) {
+        let asked = generation
+        Resolver.resolve(host: name, port: 0, on: loop) { [weak self] answer in
+            guard let self, asked == generation, case .success(let addresses) = answer else { return }
+            count += 1
+            hosts.formUnion(addresses.map(\.host))
+        }
+    }
+}

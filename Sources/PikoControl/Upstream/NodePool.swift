@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// The connections of one loop to the other nodes' proxy ports, kept and reused, one pool for each node. Loop-confined.
+// It follows what is known of the nodes and decides nothing about requests.
+
+import PikoCore
+import PikoEngine
+
+/// Pools to the other nodes.
+final class NodePool {
+    /// Milliseconds. Nodes are near each other: one that does not answer within a second is tried no longer while others wait.
+    static let dialTimeout: UInt64 = 1000
+    /// Milliseconds. Below half of what a node of ours or of the original grants, so that it is hardly ever the other end that closes.
+    static let idleTimeout: UInt64 = 60_000
+    /// Idle connections to one node.
+    static let mostIdle = 256
+
+    private struct Entry {
+        let address: String
+        /// nil: the address is none.
+        let pool: ConnectionPool?
+    }
+
+    private let loop: EventLoop
+    private let log: Log
+    private var entries: [String: Entry] = [:]
+    /// Requests of pools that are no more, until their node is forgotten.
+    private var earlier: [String: UInt64] = [:]
+
+    init(loop: EventLoop, log: Log) {
+        self.loop = loop
+        self.log = log
+    }
+
+    /// The pool to a node. nil: its address is none that can be dialled.
+    func pool(to node: ClusterNode) -> ConnectionPool? {
+        if let entry = entries[node.id], entry.address == node.proxyAddress { return entry.pool }
+        close(node.id)
+        let pool = makePool(node)
+        entries[node.id] = Entry(address: node.proxyAddress, pool: pool)
+        return pool
+    }
+
+    private func makePool(_ node: ClusterNode) -> ConnectionPool? {
+        guard let place = HostPort(node.proxyAddress), !place.host.isEmpty, place.port != 0 else {
+            log.peer(.warn, "node without a usable address") {
+                $0.add("node_id", node.id)
+                $0.add("addr", node.proxyAddress)
+            }
+            return nil
+        }
+        var settings = ConnectionPoolSettings(
+            host: place.host, port: place.port, dialTimeout: Self.dialTimeout, idleTimeout: Self.idleTimeout,
+            mostIdle: Self.mostIdle)
+        settings.node = node.id
+        return ConnectionPool(settings, loop: loop, log: log)
+    }
+
+    /// Requests sent to each node.
+    var requests: [String: UInt64] {
+        var sum = earlier
+        for (id, entry) in entries { sum[id, default: 0] += entry.pool?.uses ?? 0 }
+        return sum
+    }
+
+    /// The status of a node changed; nil: it is known no more.
+    /// - Returns: its pool, where nobody answers behind it any more.
+    func nodeDidChange(_ id: String, _ status: NodeStatus?) -> ConnectionPool? {
+        let pool = entries[id]?.pool
+        switch status {
+        case .active: return nil
+        case .left:
+            // It finishes what it has, and is not asked again.
+            close(id)
+            return nil
+        case .unreachable: pool?.closeIdle()
+        case nil:
+            close(id)
+            earlier[id] = nil
+        }
+        return pool
+    }
+
+    private func close(_ id: String) {
+        guard let pool = entries.removeValue(forKey: id)?.pool else { return }
+        pool.drain()
+        earlier[id, default: 0] += pool.uses
+    }
+
+    /// Ends the idle connections, and keeps none from now on.
+    func drain() {
+        for entry in entries.values { entry.pool?.drain() }
+    }
+}
