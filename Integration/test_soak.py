@@ -41,6 +41,8 @@ class Mix:
         self.forward = forward
         self.stop = threading.Event()
         self.done = 0
+        self.longest = 0.0
+        self.began = time.monotonic()
         self.failures = []
 
     def small(self, rng):
@@ -89,15 +91,17 @@ class Mix:
         kinds = [self.small, self.small, self.bodies, self.chunks, self.closes, self.bad, self.leaves, self.upgrade, self.tunnel, self.nobody]
         while not self.stop.is_set():
             kind = rng.choice(kinds)
+            began = time.monotonic()
             try:
                 kind(rng)
                 self.done += 1
             except Exception as error:
-                self.failures.append((kind.__name__, repr(error)))
+                self.failures.append((kind.__name__, repr(error), round(began - self.began, 1)))
+            self.longest = max(self.longest, time.monotonic() - began)
 
 
 def soak(piko, seconds):
-    with Service(handler) as service:
+    with Service(handler, record=False) as service:
         node = piko.server("--proxy.access-log.disable")
         agents = [piko.agent("http", node, "web", service.addr, "--access-log.disable"), piko.agent("tcp", node, "raw", service.addr)]
         forward = piko.forward(node, "raw")
@@ -115,7 +119,7 @@ def soak(piko, seconds):
         assert max(grown) < 4 * MEBI, grown
         service.drop()
         eventually(lambda: all(descriptors(process.pid) < 60 for process in processes), what="descriptors given back")
-        print(f"soak: {mix.done} rounds in {seconds} s, grown by {[g // 1024 for g in grown]} KiB")
+        print(f"soak: {mix.done} rounds in {seconds} s, the longest {mix.longest:.2f} s, grown by {[g // 1024 for g in grown]} KiB")
 
 
 def test_mixed_traffic_for_some_seconds(piko):

@@ -14,8 +14,8 @@ from .wire import Ended, Wire, spell
 class Connection(Wire):
     """One connection at the service's side; also wraps a yamux stream, which has the same shape."""
 
-    def __init__(self, sock, service=None):
-        super().__init__(sock)
+    def __init__(self, sock, service=None, keep=True):
+        super().__init__(sock, keep)
         self.service = service
         self.open = True
         self.method = "GET"
@@ -73,6 +73,8 @@ def echo(conn, head):
 class Script:
     """What a service does: `handler(conn, head)` for each request; with raw=True `handler(conn)` for each connection."""
 
+    record = True
+
     def __init__(self, handler=None, raw=False):
         self.raw = raw
         self.errors = []
@@ -87,7 +89,8 @@ class Script:
 
     def run(self, conn):
         """One connection from its first byte to its end."""
-        self.accepted.put(conn)
+        if self.record:
+            self.accepted.put(conn)
         try:
             self.serve(conn)
         except (Ended, OSError):
@@ -96,7 +99,8 @@ class Script:
             self.errors.append(error)
         finally:
             conn.close()
-            self.ended.put(conn)
+            if self.record:
+                self.ended.put(conn)
 
     def serve(self, conn):
         if self.raw:
@@ -112,10 +116,11 @@ class Script:
 
 
 class Service(Script):
-    """Listens on a port of its own."""
+    """Listens on a port of its own. With record=False it forgets what arrived and who came: for hours of traffic."""
 
-    def __init__(self, handler=None, raw=False, host="127.0.0.1", port=0, backlog=512):
+    def __init__(self, handler=None, raw=False, host="127.0.0.1", port=0, backlog=512, record=True):
         super().__init__(handler, raw)
+        self.record = record
         self.count = 0
         self.live = set()
         self.lock = threading.Lock()
@@ -135,7 +140,7 @@ class Service(Script):
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self.run, args=(Connection(sock, self),), daemon=True).start()
+            threading.Thread(target=self.run, args=(Connection(sock, self, self.record),), daemon=True).start()
 
     def run(self, conn):
         with self.lock:
