@@ -75,6 +75,8 @@ private final class Letter {
 public struct EngineCounts: Equatable, Sendable {
     public var connections: Int64 = 0
     public var listeners: Int64 = 0
+    /// UDP sockets.
+    public var datagrams: Int64 = 0
     public var websockets: Int64 = 0
     public var sessions: Int64 = 0
     public var streams: Int64 = 0
@@ -90,6 +92,7 @@ public struct EngineCounts: Equatable, Sendable {
     init(_ counts: cuv_counts) {
         connections = counts.connections
         listeners = counts.listeners
+        datagrams = counts.datagrams
         websockets = counts.websockets
         sessions = counts.sessions
         streams = counts.streams

@@ -16,6 +16,7 @@
 #include "cuv_stream.h"
 #include "cuv_tcp.h"
 #include "cuv_listener.h"
+#include "cuv_udp.h"
 #include "cuv_resolve.h"
 #include "cuv_signal.h"
 #include "cuv_flow.h"
