@@ -35,7 +35,7 @@ public struct Gossip: Sendable {
     public internal(set) var counters = GossipCounters()
     /// When the next `.tick` is due.
     public internal(set) var nextTick: UInt64
-    /// Whether a seed has ever answered.
+    /// Whether a seed has ever answered, or come by itself.
     public internal(set) var isJoined = false
 
     var own: OwnState
@@ -55,6 +55,8 @@ public struct Gossip: Sendable {
     var lastTick: UInt64?
     var ticks: UInt64 = 0
     var seeds: [String] = []
+    /// Seeds that this node itself answered last.
+    var aliases: Set<String> = []
     var nextSeedCheck: UInt64
     /// Joins under way, and when they are given up.
     var dialing: [String: UInt64] = [:]
@@ -155,6 +157,12 @@ public struct Gossip: Sendable {
     public func entries(_ id: String) -> [GossipEntry]? {
         id == settings.peer.id ? own.entries.entries() : members[id]?.entries.entries()
     }
+
+    /// Whether an address is this node's, as far as it knows: its own, or a seed that it answered itself.
+    public func isOwn(_ address: String) -> Bool { address == settings.peer.address || aliases.contains(address) }
+
+    /// Whether another node is there.
+    public var knowsOthers: Bool { order.contains { members[$0]?.status == .active } }
 
     // MARK: What all parts use
 

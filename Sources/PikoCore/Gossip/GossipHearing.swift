@@ -170,7 +170,7 @@ extension Gossip {
     private mutating func reply(to bytes: ArraySlice<UInt8>) -> [UInt8] {
         switch try? GossipMessage.read(bytes) {
         case .join(let peer, let nodes, let digest):
-            guard isAnother(peer, peer.address) else { return [] }
+            guard isAnother(peer, peer.address) else { return replyToSelf(peer) }
             guard meet(peer, claims: digest.first { $0.peer.id == peer.id }?.version, isCertain: true) else { return [] }
             heartbeat(peer.id)
             for node in nodes { _ = hear(node, from: peer, isWhole: node.peer.id == peer.id) }
@@ -183,6 +183,11 @@ extension Gossip {
         default:
             return []
         }
+    }
+
+    /// A seed may be this node under another name: so it finds out.
+    private func replyToSelf(_ peer: GossipPeer) -> [UInt8] {
+        peer == settings.peer ? GossipReply(from: settings.peer, nodes: []).bytes(toJoin: true) : []
     }
 
     /// Everything that a complete digest lacks. A node that is unreachable from here is not passed on to who does not know it.
@@ -207,7 +212,12 @@ extension Gossip {
             counters.malformed += 1
             return
         }
-        // A seed may be this node under another name.
+        // One address may be now this node, now another: it is asked again.
+        guard reply.from != settings.peer else {
+            if seeds.contains(address) { aliases.insert(address) }
+            return
+        }
+        aliases.remove(address)
         guard reply.from.id != settings.peer.id, isNamed(reply.from) else { return }
         guard meet(reply.from, claims: nil, isCertain: true) else { return }
         heartbeat(reply.from.id)

@@ -141,8 +141,10 @@ extension Gossip {
         guard now >= nextSeedCheck, !own.hasLeft else { return }
         for (address, deadline) in dialing where deadline <= now { dialing[address] = nil }
         let addresses = activeAddresses
-        let isComplete = !seeds.isEmpty && seeds.allSatisfy { addresses.contains($0) || $0 == settings.peer.address }
-        let wait = !isJoined ? Limit.seeds.joining : isComplete ? Limit.seeds.complete : Limit.seeds.missing
+        let others = seeds.filter { !isOwn($0) }
+        let isComplete = isJoined && !seeds.isEmpty && others.allSatisfy { addresses.contains($0) }
+        let isSearching = !isJoined && (seeds.isEmpty || !others.isEmpty)
+        let wait = isSearching ? Limit.seeds.joining : isComplete ? Limit.seeds.complete : Limit.seeds.missing
         nextSeedCheck = now + wait + UInt64.random(in: 0...wait / 10, using: &random)
         out.append(.resolveSeeds)
     }
@@ -156,7 +158,10 @@ extension Gossip {
     mutating func ask(seeds addresses: [String]) {
         guard !own.hasLeft else { return }
         seeds = Array(addresses.prefix(Limit.seedCount))
+        aliases.formIntersection(seeds)
         let known = activeAddresses
+        // A seed may have joined this node instead.
+        if seeds.contains(where: known.contains) { isJoined = true }
         for address in seeds.shuffled(using: &random) where address != settings.peer.address && !known.contains(address) {
             probe(address)
             if !isJoined || known.isEmpty { join(address) }
