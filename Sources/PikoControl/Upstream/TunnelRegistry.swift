@@ -12,6 +12,16 @@ public final class TunnelRegistry: Sendable {
         var perLoop: [Int]
         var total = 0
         var lastSession: UInt64 = 0
+        /// Endpoints whose number of tunnels has changed since somebody looked; without a watcher nobody will.
+        var changed: Set<String> = []
+        var watcher: (@Sendable () -> Void)?
+
+        /// The endpoint that the tunnel was listed under; nil when it is not listed (any more).
+        mutating func remove(_ id: TunnelID) -> String? {
+            guard let endpoint = table.endpoint(of: id) else { return nil }
+            table.remove(id)
+            return endpoint
+        }
     }
 
     private let state: Mutex<State>
@@ -37,21 +47,57 @@ public final class TunnelRegistry: Sendable {
 
     /// Gives back the place, when the tunnel has closed or never came to be.
     public func leave(_ id: TunnelID) {
-        state.withLock { state in
-            state.table.remove(id)
+        change { state in
             state.perLoop[id.loop] -= 1
             state.total -= 1
+            return state.remove(id)
         }
     }
 
     /// The tunnel can be selected from now on.
     public func open(_ id: TunnelID, endpoint: String) {
-        state.withLock { $0.table.add(id, endpoint: endpoint) }
+        change { state in
+            state.table.add(id, endpoint: endpoint)
+            return endpoint
+        }
     }
 
     /// The tunnel is not selected any more; its place stays taken until `leave`.
     public func retire(_ id: TunnelID) {
-        _ = state.withLock { $0.table.remove(id) }
+        change { $0.remove(id) }
+    }
+
+    // MARK: What others are told
+
+    /// Has `onChange` called, on any thread, when the number of tunnels of an endpoint has changed and no other change waits to be taken.
+    /// Once; what is there already counts as changed.
+    public func watch(_ onChange: @escaping @Sendable () -> Void) {
+        let isEmpty = state.withLock { state in
+            state.watcher = onChange
+            state.changed = Set(state.table.listeners.keys)
+            return state.changed.isEmpty
+        }
+        if !isEmpty { onChange() }
+    }
+
+    /// The endpoints that have changed since the last call, and how many tunnels each has now.
+    public func takeChanges() -> [String: Int] {
+        state.withLock { state in
+            let changes = state.changed.map { ($0, state.table.listenerCount($0)) }
+            state.changed.removeAll()
+            return Dictionary(uniqueKeysWithValues: changes)
+        }
+    }
+
+    /// `body` returns the endpoint that has more or fewer tunnels now.
+    private func change(_ body: (inout State) -> String?) {
+        let watcher = state.withLock { state -> (@Sendable () -> Void)? in
+            guard let endpoint = body(&state), let watcher = state.watcher else { return nil }
+            let isFirst = state.changed.isEmpty
+            state.changed.insert(endpoint)
+            return isFirst ? watcher : nil
+        }
+        watcher?()
     }
 
     /// The tunnel whose turn it is (UpstreamTable.select).

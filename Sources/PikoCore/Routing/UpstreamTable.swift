@@ -92,6 +92,11 @@ public struct UpstreamTable: Sendable {
 
     public func contains(_ id: TunnelID) -> Bool { owners[id] != nil }
 
+    /// The endpoint that a tunnel serves; nil for one that is not there.
+    public func endpoint(of id: TunnelID) -> String? { owners[id] }
+
+    /// How many tunnels serve an endpoint.
+    public func listenerCount(_ endpoint: String) -> Int { endpoints[endpoint]?.count ?? 0 }
     /// How many tunnels serve each endpoint.
     public var listeners: [String: Int] { endpoints.mapValues(\.count) }
     public var endpointCount: Int { endpoints.count }
