@@ -122,8 +122,8 @@ def piko(stage, name, *args):
 
 def server_ports():
     """The proxy port, the upstream port, and the flags that bind a server to them."""
-    proxy, upstream, admin = free_ports(3)
-    ports = {"proxy": proxy, "upstream": upstream, "admin": admin}
+    proxy, upstream, admin, gossip = free_ports(4)
+    ports = {"proxy": proxy, "upstream": upstream, "admin": admin, "cluster.gossip": gossip}
     return proxy, upstream, [word for key, port in ports.items() for word in (f"--{key}.bind-addr", f"127.0.0.1:{port}")]
 
 

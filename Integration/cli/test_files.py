@@ -24,7 +24,7 @@ def server(run, file, text, *flags, env=None):
     ("proxy:\n  timeout: 1s\n  timeout: 2s\n", "timeout: given twice"),
     ("proxy:\n  http: {max_header_bytes: many}\n", 'piko.yaml:2: proxy.http.max_header_bytes: expected a whole number from 1024 to 16777216, got "many"'),
     ("proxy:\n  access_log: {disable: maybe}\n", 'piko.yaml:2: proxy.access_log.disable: expected true or false, got "maybe"'),
-    ("cluster:\n  join: [a]\n", "piko.yaml:2: cluster.join: not supported yet"),
+    ("cluster:\n  join: [a, 'b c']\n", 'cluster.join: expected a host or host:port, got "b c"'),
     ("proxy:\n  tls:\n    cert: c\n", "piko.yaml:3: proxy.tls.cert: not supported yet"),
     ("upstream:\n  tenants:\n    - id: a\n", "upstream.tenants: not supported yet"),
     ("upstream:\n  auth: {hmac_secret_key: s}\n", "piko.yaml:2: upstream.auth.hmac_secret_key: not supported yet"),
@@ -78,7 +78,7 @@ def test_variables_are_put_in_only_where_asked_for(run, file):
 
 
 def test_a_whole_file_of_a_server_works(piko, tmp_path):
-    ports = [free_port() for _ in range(3)]
+    ports = [free_port() for _ in range(4)]
     (tmp_path / "server.yaml").write_text(f"""
 # every section once
 proxy:
@@ -108,7 +108,7 @@ cluster:
   node_id_prefix: test-
   join: []
   join_timeout: 1m
-  gossip: {{bind_addr: ":8003", interval: 100ms}}
+  gossip: {{bind_addr: "127.0.0.1:{ports[3]}", interval: 100ms}}
 log:
   level: debug
   subsystems:

@@ -51,7 +51,7 @@ def test_help_names_each_flag_with_its_default(run, command):
 
 
 @pytest.mark.parametrize("command, flags", [
-    ("server", ["--proxy.bind-addr ADDRESS  (default: :8000)", "--cluster.join LIST  [not supported yet]", "--grace-period DURATION  (default: 1m)"]),
+    ("server", ["--proxy.bind-addr ADDRESS  (default: :8000)", "--cluster.join LIST", "--grace-period DURATION  (default: 1m)"]),
     ("agent http", ["--timeout DURATION  (default: 10s)", "--http-client.max-idle-conns NUMBER  (default: 100)", "--access-log.disable  (default: false)"]),
     ("agent tcp", ["--timeout DURATION  (default: 10s)", "--connect.url URL  (default: http://localhost:8001)"]),
     ("forward", ["--connect.url URL  (default: http://localhost:8000)"]),

@@ -21,7 +21,8 @@ def start():
 
     def run(**options):
         proxy, upstream, admin = (f"127.0.0.1:{free_port()}" for _ in range(3))
-        words = ["server", "--proxy.bind-addr", proxy, "--upstream.bind-addr", upstream, "--admin.bind-addr", admin, "--engine.loops", "1"]
+        words = ["server", "--proxy.bind-addr", proxy, "--upstream.bind-addr", upstream, "--admin.bind-addr", admin,
+                 "--cluster.gossip.bind-addr", "127.0.0.1:0", "--engine.loops", "1"]
         child = subprocess.Popen([binary(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **options)
         started.append(child)
         child.admin = admin

@@ -36,9 +36,9 @@ def listening(addr):
 
 
 class Node(PikoProcess):
-    """A server node; `proxy`, `upstream` and `admin` are its addresses as "host:port"."""
+    """A server node; `proxy`, `upstream`, `admin` and `gossip` are its addresses as "host:port"."""
 
-    proxy = upstream = admin = None
+    proxy = upstream = admin = gossip = None
 
     @property
     def proxy_url(self):
@@ -88,10 +88,11 @@ class Piko:
         return [*command, "--engine.loops", self.loops]
 
     def server(self, *flags, host="127.0.0.1", wait=True, **options):
-        proxy, upstream, admin = (spell(host, free_port()) for _ in range(3))
-        addresses = ["--proxy.bind-addr", proxy, "--upstream.bind-addr", upstream, "--admin.bind-addr", admin]
+        proxy, upstream, admin, gossip = (spell(host, free_port()) for _ in range(4))
+        addresses = ["--proxy.bind-addr", proxy, "--upstream.bind-addr", upstream, "--admin.bind-addr", admin,
+                     "--cluster.gossip.bind-addr", gossip]
         node = self.start(Node, "server", self.looped("server", *addresses, *flags), **options)
-        node.proxy, node.upstream, node.admin = proxy, upstream, admin
+        node.proxy, node.upstream, node.admin, node.gossip = proxy, upstream, admin, gossip
         if wait:
             self.until(node, lambda: node.ready)
         return node

@@ -20,10 +20,33 @@ final class AdminPages {
     func respond(to path: String, query: String, _ answer: @escaping (AdminAnswer) -> Void) {
         switch path {
         case "/health": answer(.text(200))
-        case "/ready": answer(.text(node.isReady.load(ordering: .relaxed) ? 200 : 503))
+        case "/ready": answer(.text(isReady ? 200 : 503))
+        case "/status/cluster/nodes": answer(.json(200, Self.json(node.cluster.nodes.map(NodeSummary.init))))
         case "/status/upstream/endpoints": answer(.json(200, Self.json(node.registry.listeners)))
         case "/metrics": metrics(answer)
         default: answer(.error(404, "not found"))
+        }
+    }
+
+    private var isReady: Bool { node.isReady.load(ordering: .relaxed) && node.hasCluster.load(ordering: .relaxed) }
+
+    /// A node as `/status/cluster/nodes` lists it.
+    private struct NodeSummary: Encodable {
+        let id: String
+        let status: String
+        let proxy_addr: String
+        let admin_addr: String
+        /// How many, and their listeners together.
+        let endpoints: Int
+        let upstreams: Int
+
+        init(_ node: ClusterNode) {
+            id = node.id
+            status = node.status.rawValue
+            proxy_addr = node.proxyAddress
+            admin_addr = node.adminAddress
+            endpoints = node.endpoints.count
+            upstreams = node.upstreamCount
         }
     }
 

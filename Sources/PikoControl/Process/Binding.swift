@@ -19,27 +19,34 @@ public struct BindFailure: Error, CustomStringConvertible, Sendable {
 /// Turns configured addresses into listeners.
 enum Binding {
     /// Listens at a configured address on every loop of the group, by `listen` with each loop's state. Main thread only.
+    /// - Returns: where, at least one address.
+    @discardableResult
     static func listen<State>(
         at address: HostPort, key: String, on group: LoopGroup<State>,
         by listen: @escaping @Sendable (State, SocketAddress) throws(EngineError) -> Void
-    ) throws(BindFailure) {
-        for place in try resolve(address, key: key, on: group.members[0].loop) {
+    ) throws(BindFailure) -> [SocketAddress] {
+        let places = try resolve(address, key: key, on: group.members[0].loop)
+        for place in places {
             for failure in group.sync({ attempt(listen, $0, place) }) {
                 if let failure { throw BindFailure(key: key, address: address, reason: failure) }
             }
         }
+        return places
     }
 
     /// The same on one loop alone.
+    @discardableResult
     static func listen<State>(
         at address: HostPort, key: String, on member: LoopBound<State>,
         by listen: @escaping @Sendable (State, SocketAddress) throws(EngineError) -> Void
-    ) throws(BindFailure) {
-        for place in try resolve(address, key: key, on: member.loop) {
+    ) throws(BindFailure) -> [SocketAddress] {
+        let places = try resolve(address, key: key, on: member.loop)
+        for place in places {
             if let failure = member.sync({ attempt(listen, $0, place) }) ?? nil {
                 throw BindFailure(key: key, address: address, reason: failure)
             }
         }
+        return places
     }
 
     private static func attempt<State>(
@@ -72,7 +79,8 @@ enum Binding {
         return free
     }
 
-    private static func candidates(_ address: HostPort, key: String, on loop: EventLoop) throws(BindFailure) -> [SocketAddress] {
+    /// The numeric addresses that a configured one stands for; for an empty host the ways to say "all interfaces", best first.
+    static func candidates(_ address: HostPort, key: String, on loop: EventLoop) throws(BindFailure) -> [SocketAddress] {
         if address.host.isEmpty { return ["::", "0.0.0.0"].compactMap { SocketAddress(host: $0, port: address.port) } }
         if let numeric = SocketAddress(host: address.host, port: address.port) { return [numeric] }
         switch NameLookup.wait(host: address.host, port: address.port, on: loop) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The server's control loop: signals and the admin port.
+// The server's control loop: signals, the admin port and gossip.
 // Loop-confined. It asks the worker loops for numbers and never reaches into them.
 
 import PikoCore
@@ -9,9 +9,15 @@ import PikoEngine
 final class ControlLoop: EndingControl {
     private let signals: StopSignals
     private let port: AdminPort
+    let loop: EventLoop
+    let node: ServerNode
+    /// From the binding of its port on.
+    var gossip: GossipShell?
 
     init(loop: EventLoop, node: ServerNode, turnstile: Turnstile) throws(EngineError) {
         signals = try StopSignals(on: loop, turnstile: turnstile)
+        self.loop = loop
+        self.node = node
         let pages = AdminPages(node: node, loop: loop)
         port = AdminPort(loop: loop) { pages.respond(to: $0, query: $1, $2) }
     }
@@ -22,6 +28,7 @@ final class ControlLoop: EndingControl {
     /// Ends everything on the loop.
     func end() {
         signals.end()
+        gossip?.end()
         port.end()
     }
 }

@@ -23,6 +23,8 @@ final class ServerNode: Sendable {
     let refused = Atomic<UInt64>(0)
     /// Serving, and not about to leave.
     let isReady = Atomic<Bool>(false)
+    /// Has joined its cluster, or is the first or only node of it.
+    let hasCluster = Atomic<Bool>(false)
 
     init(configuration: ServerConfiguration, log: Log, turnstile: Turnstile) throws(EngineError) {
         self.configuration = configuration

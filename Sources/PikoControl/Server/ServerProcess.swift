@@ -27,9 +27,10 @@ public final class ServerProcess {
                 try ControlLoop(loop: loop, node: node, turnstile: turnstile)
             } start: { face in
                 try start(node, face)
-            } drain: { _ in
+            } drain: { face in
                 node.isReady.store(false, ordering: .sequentiallyConsistent)
                 frame.finish(node.loops)
+                ControlLoop.leaveCluster(on: face)
             }
         }
     }
@@ -41,18 +42,20 @@ public final class ServerProcess {
         try Binding.listen(at: configuration.upstream.bindAddr, key: "upstream.bind_addr", on: node.loops) {
             server, address throws(EngineError) in try server.listenForUpstreams(at: address)
         }
-        try Binding.listen(at: configuration.proxy.bindAddr, key: "proxy.bind_addr", on: node.loops) {
+        let proxy = try Binding.listen(at: configuration.proxy.bindAddr, key: "proxy.bind_addr", on: node.loops) {
             server, address throws(EngineError) in try server.listenForClients(at: address)
         }
-        try Binding.listen(at: configuration.admin.bindAddr, key: "admin.bind_addr", on: face) {
+        let admin = try Binding.listen(at: configuration.admin.bindAddr, key: "admin.bind_addr", on: face) {
             control, address throws(EngineError) in try control.listen(at: address)
         }
+        try ControlLoop.startGossip(on: face, node, proxy: proxy[0], admin: admin[0])
         node.isReady.store(true, ordering: .sequentiallyConsistent)
         log.info("server started") {
             $0.add("node_id", node.id)
             $0.add("proxy_addr", configuration.proxy.bindAddr.description)
             $0.add("upstream_addr", configuration.upstream.bindAddr.description)
             $0.add("admin_addr", configuration.admin.bindAddr.description)
+            $0.add("gossip_addr", configuration.cluster.gossip.bindAddr.description)
             $0.add("loops", node.loops.count)
         }
     }

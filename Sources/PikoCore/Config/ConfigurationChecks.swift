@@ -5,6 +5,24 @@
 extension ServerConfiguration {
     public func check() throws(ConfigurationError) {
         try proxy.accessLog.check("proxy.access_log")
+        try cluster.check("cluster")
+    }
+}
+
+extension ClusterConfiguration {
+    /// The nodes to join, names unresolved; those without a port at `defaultPort`.
+    public func seeds(defaultPort: UInt16) -> [HostPort] { join.compactMap { Self.seed($0, defaultPort) } }
+
+    fileprivate func check(_ name: String) throws(ConfigurationError) {
+        for text in join where Self.seed(text, 1) == nil {
+            throw .expected("a host or host:port", at: "\(name).join", got: text)
+        }
+    }
+
+    private static func seed(_ text: String, _ defaultPort: UInt16) -> HostPort? {
+        let isBareIPv6 = text.split(separator: ":", omittingEmptySubsequences: false).count > 2 && !text.hasPrefix("[")
+        let place = HostPort(text) ?? HostPort(isBareIPv6 ? "[\(text)]:\(defaultPort)" : "\(text):\(defaultPort)")
+        return place.flatMap { $0.host.isEmpty ? nil : $0 }
     }
 }
 

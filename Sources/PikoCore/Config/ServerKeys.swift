@@ -87,26 +87,24 @@ extension ServerConfiguration {
             .init("node_id_prefix", \.nodeIDPrefix, .nodeID, "What a random id begins with."),
         ]
         let joining: [ConfigurationKey<ClusterConfiguration>] = [
-            .init("join", \.join, .texts, "Nodes of the cluster to join: addresses, or names that resolve to them."),
+            .init("join", \.join, .texts, "Nodes of the cluster to join: addresses, or names that resolve to them. Without a port: the gossip port."),
             .init("join_timeout", \.joinTimeout, .positiveDuration, "How long to try to join at the start."),
             .init("abort_if_join_fails", \.abortIfJoinFails, .boolean, "End when no node could be joined at the start."),
         ]
-        return own + joining.notYet() + gossip.under("gossip", \.gossip)
+        return own + joining + gossip.under("gossip", \.gossip)
     }
 
     private static var gossip: [ConfigurationKey<GossipConfiguration>] {
-        let keys: [ConfigurationKey<GossipConfiguration>] = [
+        [
             .init("bind_addr", \.bindAddr, .address, "Where to listen for other nodes, TCP and UDP. Without a host: on all interfaces."),
             advertise(\.advertiseAddr),
             .init("interval", \.interval, .positiveDuration, "Time between rounds of gossip."),
             .init("max_packet_size", \.maxPacketSize, .integer(256...65507), "The largest packet sent, in bytes."),
         ]
-        return keys.notYet()
     }
 
     private static func advertise<Root>(_ place: WritableKeyPath<Root, HostPort?>) -> ConfigurationKey<Root> {
         ConfigurationKey("advertise_addr", place, .optionalAddress, "The address that other nodes reach this one by. Derived from the bind address by default.")
-            .with(.notYet)
     }
 
     /// The largest limit that makes sense to write.

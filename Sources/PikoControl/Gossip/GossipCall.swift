@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// One question to another node by TCP: connects, sends a join or leave, reads the reply. Control loop only.
+// The message is made and read elsewhere.
+
+import PikoCore
+import PikoEngine
+
+/// A join or leave on its way. Keeps itself alive until its completion ran, exactly once, or it was cancelled.
+final class GossipCall {
+    private let message: [UInt8]
+    private let expected: GossipStream.Expected
+    private var dialer: Dialer?
+    private var stream: GossipStream?
+    private var completion: (([UInt8]?) -> Void)?
+
+    /// `completion` gets the reply, nil when none came; it runs in a later turn. nil for an address that is none.
+    static func start(
+        _ message: [UInt8], to address: String, expecting expected: GossipStream.Expected, on loop: EventLoop,
+        completion: @escaping ([UInt8]?) -> Void
+    ) -> GossipCall? {
+        guard let place = HostPort(address), !place.host.isEmpty else { return nil }
+        let call = GossipCall(message, expected, completion)
+        call.dialer = Dialer.dial(host: place.host, port: place.port, timeout: GossipStream.patience, on: loop) { call.dialled($0) }
+        return call
+    }
+
+    private init(_ message: [UInt8], _ expected: GossipStream.Expected, _ completion: @escaping ([UInt8]?) -> Void) {
+        self.message = message
+        self.expected = expected
+        self.completion = completion
+    }
+
+    private func dialled(_ result: Result<Connection, EngineError>) {
+        dialer = nil
+        switch result {
+        case .failure: finish(nil)
+        case .success(let connection):
+            stream = GossipStream(connection, expecting: expected) { [self] in replied($0, $1) } onClosed: { [self] _ in stream = nil }
+            stream?.send(message)
+        }
+    }
+
+    private func replied(_ stream: GossipStream, _ reply: [UInt8]?) {
+        stream.finish()
+        finish(reply)
+    }
+
+    private func finish(_ reply: [UInt8]?) {
+        let last = completion
+        completion = nil
+        last?(reply)
+    }
+
+    /// Ends now; the completion does not run any more.
+    func cancel() {
+        completion = nil
+        dialer?.cancel()
+        dialer = nil
+        stream?.abort()
+    }
+}

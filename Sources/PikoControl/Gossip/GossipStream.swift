@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+// One TCP connection of gossip: reads one message of another node within ten seconds, has it taken, perhaps answers, closes. Control loop
+// only. No message says how long it is, so what came is looked at again as it grows; seldom, so that a peer that drips costs little.
+
+import PikoCore
+import PikoEngine
+
+/// One question or answer on a connection. Its connection holds it.
+final class GossipStream: ConnectionHandler {
+    enum Expected {
+        case request
+        case joinReply
+        case leaveReply
+    }
+
+    /// Milliseconds for one direction of an exchange, as the original's.
+    static let patience: UInt64 = 10_000
+    /// Bytes of one message: a join's reply is the state of a whole cluster.
+    static let limits = (request: 16 << 20, reply: 64 << 20)
+
+    /// Bytes that several streams may hold together. Loop-confined.
+    final class Budget {
+        private var left: Int
+        init(bytes: Int) { left = bytes }
+
+        func take(_ count: Int) -> Bool {
+            guard count <= left else { return false }
+            left -= count
+            return true
+        }
+
+        func giveBack(_ count: Int) { left += count }
+    }
+
+    private let connection: Connection
+    private let budget: Budget?
+    private let expected: Expected
+    private var bytes: [UInt8] = []
+    /// How many bytes were there when it was looked last, and how long the next look waits.
+    private var seen = 0
+    private var pause: UInt64 = 5
+    private var look: Timer?
+    private var deadline: Timer?
+    /// Gets the message once, nil when none came.
+    private var onMessage: ((GossipStream, [UInt8]?) -> Void)?
+    private var onClosed: ((GossipStream) -> Void)?
+
+    /// Takes an open connection.
+    init(
+        _ connection: Connection, expecting expected: Expected, budget: Budget? = nil,
+        onMessage: @escaping (GossipStream, [UInt8]?) -> Void, onClosed: @escaping (GossipStream) -> Void
+    ) {
+        self.connection = connection
+        self.expected = expected
+        self.budget = budget
+        self.onMessage = onMessage
+        self.onClosed = onClosed
+        connection.handler = self
+        look = Timer(on: connection.loop) { [unowned self] in examine() }
+        deadline = Timer(on: connection.loop) { [unowned self] in abort() }
+        deadline?.arm(Self.patience)
+        connection.startReading()
+    }
+
+    func send(_ message: [UInt8]) {
+        message.withUnsafeBytes { _ = connection.write($0) }
+    }
+
+    /// Writes the answer, which may be empty, and ends politely.
+    func finish(with answer: [UInt8] = []) {
+        deadline?.arm(Self.patience)
+        if !answer.isEmpty { send(answer) }
+        connection.close()
+    }
+
+    func abort() { connection.abort() }
+
+    func connection(_ connection: Connection, didRead piece: UnsafeRawBufferPointer) -> Int {
+        guard onMessage != nil else { return piece.count }
+        let limit = expected == .request ? Self.limits.request : Self.limits.reply
+        guard bytes.count + piece.count <= limit, budget?.take(piece.count) ?? true else {
+            abort()
+            return piece.count
+        }
+        bytes.append(contentsOf: piece)
+        if bytes.count >= seen + seen / 4 { examine() } else if look?.isArmed == false { wait() }
+        return piece.count
+    }
+
+    private func wait() {
+        look?.arm(pause)
+        pause = min(pause * 2, 2_000)
+    }
+
+    private func examine() {
+        guard onMessage != nil, bytes.count > seen else { return }
+        seen = bytes.count
+        if isWhole { deliver(bytes) }
+    }
+
+    /// No more can come that would make it another message; one that is none is for the receiver to count.
+    private var isWhole: Bool {
+        do throws(GossipFault) {
+            switch expected {
+            case .request: _ = try GossipMessage.read(bytes[...])
+            case .joinReply: _ = try GossipReply.read(bytes[...], toJoin: true)
+            case .leaveReply: _ = try GossipReply.read(bytes[...], toJoin: false)
+            }
+            return true
+        } catch {
+            return error != .incomplete
+        }
+    }
+
+    private func deliver(_ message: [UInt8]?) {
+        let last = onMessage
+        onMessage = nil
+        look = nil
+        budget?.giveBack(bytes.count)
+        bytes = []
+        last?(self, message)
+    }
+
+    func connectionDidEnd(_ connection: Connection) {
+        if onMessage != nil { deliver(bytes.isEmpty ? nil : bytes) }
+        connection.close()
+    }
+
+    func connectionDidClose(_ connection: Connection, error: EngineError?) {
+        if onMessage != nil { deliver(nil) }
+        look = nil
+        deadline = nil
+        let last = onClosed
+        onClosed = nil
+        last?(self)
+    }
+}
