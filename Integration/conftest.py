@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Fixtures of the whole-process tests. `--loops N` (or PIKO_LOOPS) runs everything with that many event loops;
-# PIKO_BIN names the program. Every process is ended by its id and must leave with 0.
+# `--nodes 2` (or PIKO_NODES) what has a shared tunnel over two nodes. PIKO_BIN names the program. Every process is ended by its id and must leave with 0.
 
 import os
 import sys
@@ -16,11 +16,12 @@ from peer.service import Service, reply  # noqa: E402
 
 def pytest_addoption(parser):
     parser.addoption("--loops", type=int, default=int(os.environ.get("PIKO_LOOPS", "1")), help="event loops of each process")
+    parser.addoption("--nodes", type=int, default=int(os.environ.get("PIKO_NODES", "1")), help="2: shared tunnels lead over two nodes")
     parser.addoption("--long", action="store_true", help="run the long tests too")
 
 
 def pytest_report_header(config):
-    return f"engine loops: {config.getoption('loops')}"
+    return f"engine loops: {config.getoption('loops')}, nodes: {config.getoption('nodes')}"
 
 
 def pytest_collection_modifyitems(config, items):
@@ -36,6 +37,11 @@ def loops(request):
     return request.config.getoption("loops")
 
 
+@pytest.fixture(scope="session")
+def nodes(request):
+    return request.config.getoption("nodes")
+
+
 @pytest.fixture
 def piko(tmp_path, loops):
     """Starts processes for one test."""
@@ -47,9 +53,9 @@ def piko(tmp_path, loops):
 
 
 @pytest.fixture(scope="module")
-def tunnel(tmp_path_factory, loops):
+def tunnel(tmp_path_factory, loops, nodes):
     """A server with both kinds of agent before one scripted service, for a module."""
-    tunnel = Tunnel(tmp_path_factory.mktemp("tunnel"), loops)
+    tunnel = Tunnel(tmp_path_factory.mktemp("tunnel"), loops, nodes=nodes)
     try:
         yield tunnel
     finally:

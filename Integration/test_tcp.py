@@ -20,11 +20,12 @@ from peer.wire import Wire, connect
 class Path:
     """forward, server and agent before one raw service, shared by the module."""
 
-    def __init__(self, directory, loops):
+    def __init__(self, directory, loops, nodes):
         self.piko = Piko(directory, loops)
         self.service = Service(raw=True, handler=lambda conn: None)
-        self.node = self.piko.server()
-        self.agent = self.piko.agent("tcp", self.node, "db", self.service.addr)
+        self.node, home = self.piko.servers(nodes)
+        self.agent = self.piko.agent("tcp", home, "db", self.service.addr)
+        self.piko.until(self.node, lambda: sum(item["endpoints"] for item in self.node.nodes) == 1)
         self.forward = self.piko.forward(self.node, "db")
 
     def serve(self, handler):
@@ -40,8 +41,8 @@ class Path:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory, loops):
-    path = Path(tmp_path_factory.mktemp("tcp"), loops)
+def shared(tmp_path_factory, loops, nodes):
+    path = Path(tmp_path_factory.mktemp("tcp"), loops, nodes)
     try:
         yield path
     finally:

@@ -60,6 +60,15 @@ class Node(PikoProcess):
         except (Ended, OSError):
             return False
 
+    @property
+    def nodes(self):
+        """The cluster as this node lists it."""
+        return json.loads(self.ask("/status/cluster/nodes").body)
+
+    @property
+    def active(self):
+        return sum(item["status"] == "active" for item in self.nodes)
+
     def listeners(self, endpoint):
         """How many tunnels the node has for the endpoint."""
         return json.loads(self.ask("/status/upstream/endpoints").body).get(endpoint, 0)
@@ -96,6 +105,14 @@ class Piko:
         if wait:
             self.until(node, lambda: node.ready)
         return node
+
+    def servers(self, count, **options):
+        """Nodes of one cluster, all of which know each other: the first, and the last."""
+        first = self.server(**options)
+        nodes = [first] + [self.server("--cluster.join", first.gossip, **options) for _ in range(count - 1)]
+        for node in nodes:
+            self.until(node, lambda: node.active == count)
+        return first, nodes[-1]
 
     def agent(self, kind, node, endpoint, addr, *flags, wait=True, **options):
         """`kind`: http or tcp; `node`: a Node or a URL; `addr`: where the service is."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A running tunnel that the tests of a module share: server, an HTTP agent and a TCP agent before one scripted service.
-# Started again when a test brought it down, so that one failure stays one failure.
+# Started again when a test brought it down, so that one failure stays one failure. With two nodes the agents are connected to the one, and
+# the clients to the other.
 
 from peer.client import Client, fetch
 from peer.service import Service
@@ -11,18 +12,20 @@ from .piko import Piko
 class Tunnel:
     """Endpoints "web" (agent http) and "raw" (agent tcp) reach the same service."""
 
-    def __init__(self, directory, loops, host="127.0.0.1"):
+    def __init__(self, directory, loops, host="127.0.0.1", nodes=1):
         self.piko = Piko(directory, loops)
         self.host = host
+        self.nodes = nodes
         self.service = Service(host=host)
         self.start()
 
     def start(self):
-        self.node = self.piko.server(host=self.host)
+        self.node, home = self.piko.servers(self.nodes, host=self.host)
         self.agents = {
-            "http": self.piko.agent("http", self.node, "web", self.service.addr),
-            "tcp": self.piko.agent("tcp", self.node, "raw", self.service.addr),
+            "http": self.piko.agent("http", home, "web", self.service.addr),
+            "tcp": self.piko.agent("tcp", home, "raw", self.service.addr),
         }
+        self.piko.until(self.node, lambda: sum(item["endpoints"] for item in self.node.nodes) == 2)
 
     @property
     def running(self):
@@ -57,8 +60,8 @@ class Web:
         self.service.fresh(handler)
         return self
 
-    def fetch(self, target="/", method="GET", headers=(), body=None, timeout=10.0):
-        return fetch(self.proxy, self.endpoint, target, method, headers, body, timeout)
+    def fetch(self, target="/", method="GET", headers=(), body=None, timeout=10.0, source=None):
+        return fetch(self.proxy, self.endpoint, target, method, headers, body, timeout, source)
 
     def client(self, timeout=10.0):
         return Client(self.proxy, timeout)

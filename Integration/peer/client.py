@@ -9,9 +9,9 @@ from .wire import Wire, connect
 class Client:
     """One connection to the proxy port (or to any HTTP server)."""
 
-    def __init__(self, addr, timeout=10.0):
+    def __init__(self, addr, timeout=10.0, source=None):
         self.addr = addr
-        self.wire = Wire(connect(addr, timeout), keep=False)
+        self.wire = Wire(connect(addr, timeout, source), keep=False)
 
     def send(self, data):
         self.wire.send(data)
@@ -50,7 +50,7 @@ class Client:
         self.close()
 
 
-def fetch(addr, endpoint, target="/", method="GET", headers=(), body=None, timeout=10.0):
-    """One request on a connection of its own."""
-    with Client(addr, timeout) as client:
+def fetch(addr, endpoint, target="/", method="GET", headers=(), body=None, timeout=10.0, source=None):
+    """One request on a connection of its own; `source`: the client's address."""
+    with Client(addr, timeout, source) as client:
         return client.request(endpoint, target, method, headers, body).response(method)

@@ -26,9 +26,9 @@ def spell(host, port):
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def connect(addr, timeout=10.0):
-    """A TCP connection to "host:port"."""
-    sock = socket.create_connection(address(addr), timeout=timeout)
+def connect(addr, timeout=10.0, source=None):
+    """A TCP connection to "host:port", from an own address where one is given."""
+    sock = socket.create_connection(address(addr), timeout, source and (source, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 

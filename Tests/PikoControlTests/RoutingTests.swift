@@ -30,6 +30,7 @@ import Testing
                 #expect(head.hasPrefix("GET /x HTTP/1.1\r\nHost: my.example\r\n"))
                 #expect(head.contains("X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: my.example\r\n"))
                 #expect(head.contains("x-piko-forward: true\r\n") && !head.contains("Connection"))
+                #expect(head.hasSuffix("\r\nx-piko-node: local\r\n\r\n"))
                 #expect(try client.read(Self.answer.utf8.count) == Self.answer)
                 try client.send(Self.get)
             }
@@ -51,7 +52,7 @@ import Testing
                 let socket = try peer ?? other.accept()
                 peer = socket
                 let head = try socket.read(until: "\r\n\r\n")
-                #expect(head.contains("\(field)\r\n") && head.hasSuffix("TE: trailers\r\nConnection: TE\r\n\r\n"))
+                #expect(head.contains("\(field)\r\n") && head.hasSuffix("TE: trailers\r\nx-piko-node: local\r\nConnection: TE\r\n\r\n"))
                 #expect(try socket.read(body.utf8.count) == body)
                 try socket.send(Self.answer)
                 #expect(try client.read(Self.answer.utf8.count) == Self.answer)
@@ -72,7 +73,7 @@ import Testing
                 let peer = try other.accept()
                 let head = try peer.serve("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nx-piko-half-close: 1\r\n\r\nhi")
                 #expect(head.hasPrefix("GET \(path) HTTP/1.1\r\n") && head.contains("Upgrade: websocket\r\n"))
-                #expect(head.contains("x-piko-half-close: 1\r\n") && head.hasSuffix("Connection: Upgrade\r\n\r\n"))
+                #expect(head.contains("x-piko-half-close: 1\r\n") && head.hasSuffix("x-piko-node: local\r\nConnection: Upgrade\r\n\r\n"))
                 #expect(try client.read(until: "\r\n\r\nhi").contains("x-piko-half-close: 1\r\n"))
                 #expect(try peer.read(5) == "first")
                 client.shut()
@@ -251,6 +252,21 @@ import Testing
             #expect(head.contains("X-Forwarded-For: 127.0.0.2\r\n"))
             #expect(head.ranges(of: "x-piko-forward").count == 1)
             #expect(try stranger.read(Self.answer.utf8.count) == Self.answer)
+        }
+    }
+
+    @Test("nodes that do not know each other's addresses send no request in circles")
+    func trail() throws {
+        try NodeStage.run { stage in
+            let other = try TestSocket.listening()
+            stage.add("other", at: other.port)
+            let client = try stage.connect(from: "127.0.0.2")
+            try client.send("GET /x HTTP/1.1\r\nHost: my.example\r\nx-piko-forward: true\r\nx-piko-node: far\r\n\r\n")
+            let head = try other.accept().serve(Self.answer)
+            #expect(head.hasSuffix("\r\nx-piko-node: far, local\r\n\r\n") && head.ranges(of: "x-piko-node").count == 1)
+            _ = try client.read(Self.answer.utf8.count)
+            try client.send("GET /x HTTP/1.1\r\nHost: my.example\r\nx-piko-forward: true\r\nx-piko-node: local, far\r\n\r\n")
+            #expect(try client.read(until: "}").hasSuffix("{\"error\":\"no available upstreams\"}"))
         }
     }
 

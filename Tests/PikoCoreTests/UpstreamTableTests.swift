@@ -91,6 +91,16 @@ import Testing
         #expect(view.select(endpoint: "myshop", isHostName: true, using: &random) == nil)
     }
 
+    @Test("trail: it ends where the request has been, and where it is too long to tell")
+    func trail() {
+        for (list, expected) in [
+            ("", false), ("a", true), ("b", false), ("b, a", true), ("aa,ab", false), (" b ,a ", true), (String(repeating: "b,", count: 257), true),
+        ] {
+            let bytes = Array(list.utf8)
+            #expect(bytes.withUnsafeBytes { NodeTrail.ends($0, at: "a") } == expected, "\(list)")
+        }
+    }
+
     @Test("add: a tunnel that comes late gets its share, not the backlog")
     func late() {
         var (table, _) = table([0])

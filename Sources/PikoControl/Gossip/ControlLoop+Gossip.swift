@@ -53,6 +53,7 @@ extension ControlLoop {
         let shell = GossipShell(start, port: port, view: node.cluster, log: node.log.named("gossip"), on: loop)
         gossip = shell
         watchTunnels()
+        shell.watch { [node] in node.clusterDidChange($0) }
         shell.run { [node] in
             node.hasCluster.store(true, ordering: .sequentiallyConsistent)
         } onFailure: { [node] in

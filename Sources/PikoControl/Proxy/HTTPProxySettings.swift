@@ -16,6 +16,8 @@ public struct HTTPProxySettings: Sendable {
     }
 
     public var role: Role
+    /// This node's id, for NodeTrail; an agent needs none.
+    public var nodeID = ""
     public var headLimits = HeadLimits()
     /// Milliseconds until the response head; 0: no limit. So all that follow.
     public var timeout: UInt64 = 30_000
@@ -51,6 +53,8 @@ public struct CarriedRequest: Sendable {
     var endpoint: String
     var endpointIsFromHost: Bool
     var reach: RequestReach
+    var isForwarded: Bool
+    var trail: [UInt8]
     /// The head as it goes on, and what is held of the body.
     var message: [UInt8]
     var hopPart: Range<Int>
@@ -69,7 +73,7 @@ public struct CarriedRequest: Sendable {
 enum RequestReach: Sendable {
     /// Tunnels of this node and other nodes.
     case everywhere
-    /// A member forwarded it: tunnels of this node, and nothing is added on the client's behalf again.
+    /// Tunnels of this node: it was forwarded already.
     case here
     /// Other nodes: a TCP client, whose tunnels here have their own way (TCPTunnelHook).
     case otherNodes

@@ -102,7 +102,7 @@ extension ProxyConnection {
     func carried(_ message: HeadWriter) -> CarriedRequest {
         CarriedRequest(
             exchange: exchange, traits: traits, endpoint: endpoint, endpointIsFromHost: endpointIsFromHost, reach: reach,
-            message: Array(message.bytes), hopPart: hopPart, bodyToCome: bodyToCome, tried: tried, triedNodes: triedNodes,
+            isForwarded: isForwarded, trail: trail, message: Array(message.bytes), hopPart: hopPart, bodyToCome: bodyToCome, tried: tried, triedNodes: triedNodes,
             readDeadline: readDeadline, writeDeadline: writeDeadline, record: record, accessEntry: accessEntry)
     }
 
@@ -133,7 +133,9 @@ extension ProxyConnection {
         endpoint = request.endpoint
         endpointIsFromHost = request.endpointIsFromHost
         reach = request.reach
-        isOfMember = reach == .here
+        isForwarded = request.isForwarded
+        isOfMember = isForwarded
+        trail = request.trail
         hopPart = request.hopPart
         tried = request.tried
         triedNodes = request.triedNodes

@@ -113,14 +113,28 @@ extension ProxyConnection {
 
     /// The message as another node gets it: its connection goes on, and it is not to add anything for the client again.
     private func forNode(_ message: HeadWriter) -> UnsafeRawBufferPointer {
-        if traits.isUpgrade { return message.bytes }
         let writer = proxy.writer
         writer.clear()
         writer.append(UnsafeRawBufferPointer(rebasing: message.bytes[..<hopPart.lowerBound]))
+        writeTrail(to: writer)
+        if traits.isUpgrade {
+            writer.append(UnsafeRawBufferPointer(rebasing: message.bytes[hopPart.lowerBound...]))
+            return writer.bytes
+        }
         if traits.acceptsTrailers { writer.append("Connection: TE\r\n") }
         writer.endLine()
         writer.append(UnsafeRawBufferPointer(rebasing: message.bytes[hopPart.upperBound...]))
         return writer.bytes
+    }
+
+    private func writeTrail(to writer: HeadWriter) {
+        writer.append("x-piko-node: ")
+        if !trail.isEmpty {
+            trail.withUnsafeBytes { writer.append($0) }
+            writer.append(", ")
+        }
+        writer.append(string: proxy.settings.nodeID)
+        writer.endLine()
     }
 
     private func startUpload() {
@@ -244,7 +258,7 @@ extension ProxyConnection {
             if !endpoint.isEmpty { $0.add("endpoint_id", endpoint) }
             $0.add("error", String(describing: error.text))
         }
-        answer(error.status, error.text, closes: closes, isRefusal: reach == .here && error.reachedNoService)
+        answer(error.status, error.text, closes: closes, isRefusal: isForwarded && error.reachedNoService)
     }
 
     /// Writes a whole response.

@@ -98,7 +98,7 @@ extension ProxyConnection {
         if let fault = head.parse(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { return refuse(fault, bytes) }
         headDidEnd()
         traits = head.traits
-        reach = traits.claimsForward && isFromMember() ? .here : .everywhere
+        settleReach(head)
         let inHand = beginExchange(headCount: count, behind: bytes.count - count)
         if proxy.settings.role == .server, ReservedPath.contains(head.pathAndQuery) {
             return serveReserved(head, bytes, count) ?? count + inHand
@@ -110,6 +110,15 @@ extension ProxyConnection {
             select(from: bytes, taking: count, inHand)
         }
         return downstreamIsGone ? bytes.count : count + inHand
+    }
+
+    /// How far the request may go from here.
+    private func settleReach(_ head: RequestHead) {
+        isForwarded = traits.claimsForward && isFromMember()
+        reach = isForwarded ? .here : .everywhere
+        if !trail.isEmpty { trail = [] }
+        guard traits.hasTrail, !isForwarded, let list = head.fields.value(of: .xPikoNode) else { return }
+        if NodeTrail.ends(list, at: proxy.settings.nodeID) { reach = .here } else { trail = Array(list) }
     }
 
     /// Returns how many bytes of the body are at hand and will be held.
@@ -162,7 +171,7 @@ extension ProxyConnection {
         switch proxy.settings.role {
         case .server:
             // The node that forwards has said for whom.
-            if reach != .here {
+            if !isForwarded {
                 rewrite.clientAddress = addressText()
                 rewrite.proto = .http
                 rewrite.addsForwardedHost = true

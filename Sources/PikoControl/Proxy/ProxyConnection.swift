@@ -59,6 +59,10 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var selected: TunnelID?
     var moves = 0
     var reach = RequestReach.everywhere
+    /// By a member, so that nothing is added on the client's behalf again.
+    var isForwarded = false
+    /// The nodes it came by, as a stranger says.
+    var trail: [UInt8] = []
     var tried: [TunnelID] = []
     /// By id.
     var triedNodes: [String] = []

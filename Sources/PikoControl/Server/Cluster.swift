@@ -27,9 +27,10 @@ final class Cluster: Sendable {
     var generation: UInt64 { changes.load(ordering: .sequentiallyConsistent) }
 
     /// Another node that has the endpoint, as likely as it has listeners; nil when there is none. Parameters as in ClusterView.
-    func select(endpoint: String, isHostName: Bool, excluding tried: [String]) -> ClusterNode? {
-        var random = SystemRandomNumberGenerator()
-        return view.withLock { $0.select(endpoint: endpoint, isHostName: isHostName, excluding: tried, using: &random) }
+    func select(
+        endpoint: String, isHostName: Bool, excluding tried: [String], using random: inout some RandomNumberGenerator
+    ) -> ClusterNode? {
+        view.withLock { $0.select(endpoint: endpoint, isHostName: isHostName, excluding: tried, using: &random) }
     }
 
     /// Listeners of an endpoint on other nodes that can be forwarded to.

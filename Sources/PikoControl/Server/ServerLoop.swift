@@ -34,7 +34,7 @@ final class ServerLoop: EndingLoop {
     private func makeProxy() -> HTTPProxy {
         let log = node.log.named("proxy")
         let proxy = HTTPProxy(
-            HTTPProxySettings(node.configuration.proxy), loop: loop, index: index, provider: upstreams, log: log,
+            HTTPProxySettings(node.configuration.proxy, nodeID: node.id), loop: loop, index: index, provider: upstreams, log: log,
             metrics: metrics, accessLog: AccessLog(log: log, configuration: node.configuration.proxy.accessLog))
         proxy.tcpTunnels = self
         proxy.membership = Membership(of: node.cluster, on: loop)
@@ -134,8 +134,9 @@ final class ServerLoop: EndingLoop {
 }
 
 extension HTTPProxySettings {
-    fileprivate init(_ configuration: ProxyConfiguration) {
+    fileprivate init(_ configuration: ProxyConfiguration, nodeID: String) {
         self.init(role: .server)
+        self.nodeID = nodeID
         let http = configuration.http
         headLimits = HeadLimits(bytes: http.maxHeaderBytes)
         timeout = configuration.timeout.wholeMilliseconds

@@ -5,6 +5,17 @@
 import PikoCore
 import PikoEngine
 
+extension ServerNode {
+    /// Tells all loops what a change means for their connections to other nodes. After the view has it; any thread.
+    func clusterDidChange(_ change: ClusterChange) {
+        switch change {
+        case .status(let id, let status): loops.post { $0.nodeDidChange(id, status) }
+        case .removed(let id): loops.post { $0.nodeDidChange(id, nil) }
+        default: break
+        }
+    }
+}
+
 /// Pools to the other nodes.
 final class NodePool {
     /// Milliseconds. Nodes are near each other: one that does not answer within a second is tried no longer while others wait.

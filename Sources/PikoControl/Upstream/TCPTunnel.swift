@@ -214,8 +214,10 @@ extension ServerLoop: TCPTunnelHook {
             endpoint: request.endpoint, key: WebSocketUpgrade.key(of: request.head),
             offersHalfClose: request.head.fields.value(named: "x-piko-half-close") != nil,
             isForwarded: request.localOnly, fallback: request.fallback)
-        let mayLeave = !request.localOnly && request.selected == nil
-        if mayLeave, upstreams.isTurnOfOthers(request.endpoint) { return .otherNode }
+        var wish = UpstreamRequest(endpoint: request.endpoint, handler: Nobody())
+        wish.localOnly = request.localOnly
+        wish.selected = request.selected
+        if upstreams.isTurnOfOthers(wish) { return .otherNode }
         let answer = TCPTunnel.takeOver(connection, client, selected: request.selected, on: self)
         guard case .none = answer, !request.localOnly, upstreams.hasOtherNode(for: request.endpoint) else { return answer }
         return .otherNode

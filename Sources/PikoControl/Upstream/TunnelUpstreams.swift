@@ -17,7 +17,8 @@ enum TunnelAnswer {
 final class TunnelUpstreams: UpstreamProvider {
     private unowned let server: ServerLoop
     private let spreads: Bool
-    private var random = SystemRandomNumberGenerator()
+    /// A system call for each choice would cost as much as the choice.
+    private var random = GossipRandom(seed: .random(in: 0 ... .max))
 
     init(server: ServerLoop) {
         self.server = server
@@ -26,7 +27,7 @@ final class TunnelUpstreams: UpstreamProvider {
 
     func acquire(_ request: UpstreamRequest, for receiver: any UpstreamReceiver) -> UpstreamAnswer {
         if request.remoteOnly { return forward(request, for: receiver, otherwise: .noUpstreams) }
-        if spreads, !request.localOnly, request.selected == nil, isTurnOfOthers(request) {
+        if isTurnOfOthers(request) {
             let answer = forward(request, for: receiver, otherwise: .noUpstreams)
             if case .none = answer {} else { return answer }
         }
@@ -86,7 +87,7 @@ final class TunnelUpstreams: UpstreamProvider {
         var tried = request.triedNodes
         for _ in 0..<Self.attempts {
             let choice = server.node.cluster.select(
-                endpoint: request.endpoint, isHostName: request.isHostName, excluding: tried)
+                endpoint: request.endpoint, isHostName: request.isHostName, excluding: tried, using: &random)
             guard let choice else { break }
             if let pool = server.otherNodes.pool(to: choice) { return pool.acquire(request.handler, for: receiver) }
             tried.append(choice.id)
@@ -98,21 +99,13 @@ final class TunnelUpstreams: UpstreamProvider {
     func hasOtherNode(for endpoint: String) -> Bool { server.node.cluster.remoteListeners(endpoint) > 0 }
 
     /// Where all listeners of the cluster are alike: whether one of another node is next.
-    private func isTurnOfOthers(_ request: UpstreamRequest) -> Bool {
+    func isTurnOfOthers(_ request: UpstreamRequest) -> Bool {
+        guard spreads, !request.localOnly, request.selected == nil else { return false }
         let others = server.node.cluster.remoteListeners(
             request.endpoint, isHostName: request.isHostName, excluding: request.triedNodes)
         guard others > 0 else { return false }
         let here = server.node.registry.count(
             endpoint: request.endpoint, isHostName: request.isHostName, excluding: request.tried)
-        return Int.random(in: 0..<(here + others), using: &random) < others
-    }
-
-    /// The same for a TCP client that was not tried anywhere yet.
-    func isTurnOfOthers(_ endpoint: String) -> Bool {
-        guard spreads else { return false }
-        let others = server.node.cluster.remoteListeners(endpoint)
-        guard others > 0 else { return false }
-        let here = server.node.registry.count(endpoint: endpoint, isHostName: false, excluding: [])
         return Int.random(in: 0..<(here + others), using: &random) < others
     }
 }

@@ -21,6 +21,7 @@ struct FieldFacts {
     private(set) var acceptsTrailers = false
     private(set) var claimsForward = false
     private(set) var saysRefused = false
+    private(set) var hasTrail = false
     private var controls: UInt8 = 0
     private let isResponse: Bool
 
@@ -51,7 +52,7 @@ struct FieldFacts {
         case .host: noteHost(index)
         case .expect: try noteExpect(value)
         case .te: noteTE(value)
-        case .xPikoEndpoint, .xPikoForward, .xPikoAuthorization, .xPikoTenantID: try noteControl(known, index, value)
+        case .xPikoEndpoint, .xPikoForward, .xPikoAuthorization, .xPikoTenantID, .xPikoNode: try noteControl(known, index, value)
         default: break
         }
     }
@@ -180,6 +181,7 @@ struct FieldFacts {
         if controls & bit != 0 { throw .repeatedControlField }
         controls |= bit
         if known == .xPikoEndpoint && !value.isEmpty { endpoint = index }
+        if known == .xPikoNode { hasTrail = true }
         if known == .xPikoForward && TokenList.element(value, is: "true") { claimsForward = true }
     }
 }

@@ -37,6 +37,8 @@ public struct RequestTraits: Sendable, Equatable {
     public var acceptsTrailers = false
     /// `x-piko-forward: true` was sent. Counts only from a cluster member; whoever asks must check where it came from.
     public var claimsForward = false
+    /// There is an `x-piko-node` (NodeTrail).
+    public var hasTrail = false
 
     public init() {}
 }

@@ -119,6 +119,7 @@ public final class RequestHead {
         traits.expectsContinue = isNew && facts.expectsContinue
         traits.acceptsTrailers = facts.acceptsTrailers
         traits.claimsForward = facts.claimsForward
+        traits.hasTrail = facts.hasTrail
     }
 
     private func span(_ bytes: UnsafeRawBufferPointer) -> Span {

@@ -42,6 +42,7 @@ extension RequestHead {
     /// - An absolute target becomes origin form (RFC 9112 3.2.1), its path byte for byte.
     /// - Removed: hop-by-hop fields and what Connection nominates of fields without a meaning here. An upgrade is kept, in one
     ///   `Connection: Upgrade` behind the fields, Upgrade itself byte for byte; so is `TE: trailers`, with its nomination.
+    /// - `x-piko-node` is removed: who forwards the request writes its own.
     /// - X-Forwarded-For becomes one line in the place of the first: all values in order, then the client's address.
     /// - Returns: how much of the writer comes before the Connection line, the last of the head: what any next hop gets alike.
     @discardableResult
@@ -113,7 +114,7 @@ extension RequestHead {
         case .xForwardedFor: return rewrite.clientAddress.isEmpty
         case .xForwardedProto: seen.forwardedProto = true
         case .xForwardedHost: seen.forwardedHost = true
-        case .xPikoForward, .xPikoAuthorization: return false
+        case .xPikoForward, .xPikoAuthorization, .xPikoNode: return false
         case .authorization: return !rewrite.removesAuthorization
         case .expect: return traits.version == .http11
         default: return !field.known.isHopByHop && !field.isNominated
