@@ -119,6 +119,7 @@ cuv_loop *cuv_loop_new(void) {
     if (!loop) return NULL;
     cuv_hooks_init(&loop->soon);
     cuv_hooks_init(&loop->flush);
+    cuv_hooks_init(&loop->at_stop);
     loop->drain_mailbox.run = on_drain_mailbox;
     loop->scratch = malloc(CUV_SCRATCH);
     if (loop->scratch && init_loop(loop) == 0) return loop;
@@ -150,13 +151,14 @@ int cuv_loop_start(cuv_loop *loop, const char *name) {
     return -error;
 }
 
-static void nothing(void *ctx) {
-    (void)ctx;
+static void on_stop(void *ctx) {
+    cuv_loop *loop = ctx;
+    cuv_hooks_run(&loop->at_stop);
 }
 
 void cuv_loop_stop(cuv_loop *loop) {
     atomic_store_explicit(&loop->stopping, true, memory_order_release);
-    cuv_loop_post(loop, nothing, NULL);
+    cuv_loop_post(loop, on_stop, loop);
 }
 
 void cuv_loop_join(cuv_loop *loop, cuv_counts *last) {

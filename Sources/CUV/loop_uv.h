@@ -40,6 +40,7 @@ struct cuv_loop {
     uv_idle_t idle;             // active while hooks wait: the poll may not block
     cuv_hook soon;              // list heads
     cuv_hook flush;
+    cuv_hook at_stop;           // who wants to hear that the loop is asked to end
     cuv_counts counts;
     uint32_t turn;              // counts the turns
     int64_t signals;            // what lives but is not in the counts

@@ -31,6 +31,9 @@ public final class Dialer: ConnectionHandler {
     private var remaining: [SocketAddress] = []
     private var completion: ((Result<Connection, EngineError>) -> Void)?
     private var current: Connection?
+    private var resolver: Resolver?
+    /// Runs while the name is asked for.
+    private var timer: Timer?
     private var isCancelled = false
 
     private init(loop: EventLoop, timeout: UInt64, completion: @escaping (Result<Connection, EngineError>) -> Void) {
@@ -48,18 +51,37 @@ public final class Dialer: ConnectionHandler {
     ) -> Dialer {
         loop.assertCurrent()
         let dialer = Dialer(loop: loop, timeout: timeout, completion: completion)
-        Resolver.resolve(host: host, port: port, on: loop) { dialer.didResolve($0) }
+        dialer.resolve(host, port, timeout)
         return dialer
+    }
+
+    private func resolve(_ host: String, _ port: UInt16, _ timeout: UInt64) {
+        resolver = Resolver.resolve(host: host, port: port, on: loop) { [self] in didResolve($0) }
+        guard timeout > 0, SocketAddress(host: host, port: port) == nil else { return }
+        timer = Timer(on: loop) { [unowned self] in nameIsLate() }
+        timer?.arm(timeout)
+    }
+
+    private func nameIsLate() {
+        timer = nil
+        resolver?.cancel()
+        resolver = nil
+        finish(.failure(.timeout))
     }
 
     /// Gives up; the completion does not run.
     public func cancel() {
         isCancelled = true
         completion = nil
+        timer = nil
+        resolver?.cancel()
+        resolver = nil
         current?.abort()
     }
 
     private func didResolve(_ result: Result<[SocketAddress], EngineError>) {
+        timer = nil
+        resolver = nil
         guard !isCancelled else { return }
         switch result {
         case .failure(let error): finish(.failure(error))
