@@ -125,7 +125,7 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
     for (int i = 0; i < ACCEPTS && accept_next(listener); i++) {}
 }
 
-static int set_up(int fd, const cuv_address *at, int backlog, bool shared) {
+static int set_up(int fd, const cuv_address *at, bool shared) {
     struct sockaddr_storage address;
     socklen_t length = cuv_address_to_socket(at, &address);
     int on = 1, off = 0;
@@ -133,11 +133,10 @@ static int set_up(int fd, const cuv_address *at, int backlog, bool shared) {
     if (shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (at->family == 6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     cuv_tcp_set_options(fd);
-    if (bind(fd, (struct sockaddr *)&address, length) < 0) return -errno;
-    return listen(fd, backlog) < 0 ? -errno : 0;
+    return bind(fd, (struct sockaddr *)&address, length) < 0 ? -errno : 0;
 }
 
-static int listening_socket(const cuv_address *at, int backlog, bool shared, int *error) {
+static int bound_socket(const cuv_address *at, bool shared, int *error) {
     *error = UV_EAFNOSUPPORT;
     if (at->family != 4 && at->family != 6) return -1;
     int fd = socket(at->family == 4 ? AF_INET : AF_INET6, SOCK_STREAM, 0);
@@ -145,10 +144,34 @@ static int listening_socket(const cuv_address *at, int backlog, bool shared, int
     if (fd < 0) return -1;
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, O_NONBLOCK);
-    *error = set_up(fd, at, backlog, shared);
+    *error = set_up(fd, at, shared);
     if (*error == 0) return fd;
     close(fd);
     return -1;
+}
+
+static int listening_socket(const cuv_address *at, int backlog, bool shared, int *error) {
+    int fd = bound_socket(at, shared, error);
+    if (fd < 0 || listen(fd, backlog) == 0) return fd;
+    *error = -errno;
+    close(fd);
+    return -1;
+}
+
+static int address_of(int fd, cuv_address *out) {
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0) return -errno;
+    return cuv_address_from_socket(out, (struct sockaddr *)&address);
+}
+
+int cuv_listen_probe(const cuv_address *at, cuv_address *bound) {
+    int error;
+    int fd = bound_socket(at, false, &error);
+    if (fd < 0) return error;
+    error = address_of(fd, bound);
+    close(fd);
+    return error;
 }
 
 static void on_handle_closed(uv_handle_t *handle) {
@@ -193,10 +216,7 @@ cuv_listener *cuv_listen(cuv_loop *loop, const cuv_address *at, int backlog, boo
 }
 
 int cuv_listener_address(const cuv_listener *listener, cuv_address *out) {
-    struct sockaddr_storage address;
-    socklen_t length = sizeof address;
-    if (getsockname(listener->fd, (struct sockaddr *)&address, &length) < 0) return -errno;
-    return cuv_address_from_socket(out, (struct sockaddr *)&address);
+    return address_of(listener->fd, out);
 }
 
 uint64_t cuv_listener_refused(const cuv_listener *listener) {

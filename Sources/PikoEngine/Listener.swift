@@ -35,6 +35,17 @@ public final class Listener {
         return listener
     }
 
+    /// Whether `address` can be listened at, without doing so: nobody who connects meanwhile is taken in and lost. Any thread.
+    /// - Returns: the address, with a free port where it has none.
+    /// - Throws: also when another process listens there.
+    public static func probe(_ address: SocketAddress) throws(EngineError) -> SocketAddress {
+        var raw = address.raw
+        var bound = cuv_address()
+        let status = cuv_listen_probe(&raw, &bound)
+        if status < 0 { throw EngineError(code: status) }
+        return SocketAddress(bound)
+    }
+
     /// Where it listens, with the real port.
     public var address: SocketAddress? {
         var address = cuv_address()

@@ -16,6 +16,10 @@ typedef void (*cuv_on_accept)(void *ctx, cuv_listener *listener, cuv_stream *str
 /// When the process runs out of descriptors, waiting connections are closed, and accepting goes on by itself; it does not spin.
 cuv_listener *cuv_listen(cuv_loop *loop, const cuv_address *at, int backlog, bool shared, cuv_on_accept on_accept, void *ctx, int *error);
 
+/// Whether an address can be listened at, without listening: nobody who connects meanwhile is taken in and lost. Not shared, so that
+/// another process's listener is noticed. 0, and *bound (port 0: a free one), or an error. Any thread.
+int cuv_listen_probe(const cuv_address *at, cuv_address *bound);
+
 int cuv_listener_address(const cuv_listener *listener, cuv_address *out);
 
 /// Connections that were refused because no descriptor was left.

@@ -61,16 +61,15 @@ enum Binding {
     }
 
     /// The numeric addresses to listen at, each free at this moment: all interfaces for an empty host, every address of a name.
-    /// Main thread only. `loop`: where it is tried.
+    /// Main thread only. `loop`: where a name is looked up.
     static func resolve(_ address: HostPort, key: String, on loop: EventLoop) throws(BindFailure) -> [SocketAddress] {
         var reason = EngineError(code: -EADDRNOTAVAIL)
         var free: [SocketAddress] = []
         for candidate in try candidates(address, key: key, on: loop) {
-            switch probe(candidate, on: loop) {
-            case .success(let bound):
-                free.append(bound)
+            do throws(EngineError) {
+                free.append(try Listener.probe(candidate))
                 if address.host.isEmpty { return free }
-            case .failure(let error):
+            } catch {
                 if error.code == -EADDRINUSE { throw BindFailure(key: key, address: address, reason: error) }
                 reason = error
             }
@@ -87,20 +86,6 @@ enum Binding {
         case .success(let addresses): return addresses
         case .failure(let error): throw BindFailure(key: key, address: address, reason: error)
         }
-    }
-
-    /// Binds without sharing, so that another process's listener is noticed, and lets go again. Gives port 0 its number.
-    private static func probe(_ address: SocketAddress, on loop: EventLoop) -> Result<SocketAddress, EngineError> {
-        let answer = loop.sync { () -> Result<SocketAddress, EngineError> in
-            do throws(EngineError) {
-                let listener = try Listener.listen(at: address, shared: false, on: loop) { $0.abort() }
-                defer { listener.close() }
-                return .success(listener.address ?? address)
-            } catch {
-                return .failure(error)
-            }
-        }
-        return answer ?? .failure(.closed)
     }
 }
 
