@@ -43,6 +43,26 @@ import Testing
         }
     }
 
+    @Test("pipelining before a half close: an answer of our own in the middle does not cut what follows")
+    func pipeliningBeforeEnd() throws {
+        for middle in ["GET /_piko/x HTTP/1.1\r\nHost: my.example\r\n\r\n", "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+            for cut in ["", "GET /z HT"] {
+                try Stage.run { stage in
+                    let client = try stage.connect()
+                    try client.send(Self.head + middle + "GET /y HTTP/1.1\r\nHost: my.example\r\n\r\n" + cut)
+                    client.shut()
+                    let service = try stage.service.accept()
+                    #expect(try service.read(until: "\r\n\r\n").hasPrefix("GET /x"))
+                    try service.send(Self.answer)
+                    #expect(try service.read(until: "\r\n\r\n").hasPrefix("GET /y"))
+                    try service.send(Self.answer)
+                    let all = try client.readToEnd()
+                    #expect(all.hasPrefix(Self.answer + "HTTP/1.1 40") && all.hasSuffix("}" + Self.answer))
+                }
+            }
+        }
+    }
+
     @Test("chunks and trailers go byte for byte in both directions")
     func chunked() throws {
         let body = "5;a=b\r\nhello\r\n6\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n"

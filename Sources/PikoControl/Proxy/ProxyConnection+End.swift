@@ -57,6 +57,7 @@ extension ProxyConnection {
     private func awaitNext() {
         if proxy.isDraining { return close() }
         setClock(idleTimeout)
+        if isReading { return }
         if downstream.keptCount > 0 {
             downstream.resume()
         } else if clientEnded {

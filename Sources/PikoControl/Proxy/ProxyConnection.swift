@@ -40,6 +40,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var gatheredHead: HeadWriter?
     /// The client half closed; what it sent before is still answered.
     var clientEnded = false
+    /// Within the call that offers the client's bytes: what is left of them is not kept yet.
+    var isReading = false
     var requestsServed: UInt64 = 0
     var clientAddress: UnsafeMutableRawBufferPointer?
     var clientAddressCount = 0
@@ -163,11 +165,20 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int {
         if connection === upstream { return readResponse(bytes) }
         guard connection === downstream else { return bytes.count }
+        isReading = true
+        let taken = readRequest(bytes)
+        isReading = false
+        // What is left of something is offered again; of an end there is no more to come.
+        if clientEnded, state == .idle, taken == 0 || taken == bytes.count { close() }
+        return taken
+    }
+
+    private func readRequest(_ bytes: UnsafeRawBufferPointer) -> Int {
         switch state {
-        case .idle: return readHead(bytes)
-        case .parked: return 0
-        case .exchange: return bodyToCome > 0 ? readHeldBody(bytes) : 0
-        case .over: return bytes.count
+        case .idle: readHead(bytes)
+        case .parked: 0
+        case .exchange: bodyToCome > 0 ? readHeldBody(bytes) : 0
+        case .over: bytes.count
         }
     }
 
