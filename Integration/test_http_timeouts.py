@@ -11,6 +11,7 @@ import pytest
 from peer import http1
 from peer.client import Client, fetch
 from peer.service import Service
+from peer.wire import Wire, connect
 
 
 def silent(conn, head):
@@ -54,6 +55,36 @@ def test_a_timeout_keeps_the_connection_for_the_next_request(piko, service, wher
         timed_out(client.request("web").response())
         service.fresh(lambda conn, head: conn.reply(200, b"fine"))
         assert client.request("web").response().body == b"fine"
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 10", "Content-Length: 1000000", "Transfer-Encoding: chunked"])
+def test_a_body_that_never_comes_is_given_up(piko, service, framing):
+    node = piko.server("--proxy.http.idle-timeout", "500ms")
+    piko.agent("http", node, "web", service.addr)
+    service.fresh(silent)
+    with Wire(connect(node.proxy)) as wire:
+        wire.send(f"POST / HTTP/1.1\r\nHost: a\r\nx-piko-endpoint: web\r\n{framing}\r\n\r\n".encode())
+        assert wire.read_to_end().startswith(b"HTTP/1.1 408 ")
+    service.ended.get(timeout=5)
+
+
+def test_what_moves_or_is_complete_outlives_the_idle_timeout(piko, service):
+    """A slow upload, and then a late answer."""
+    node = piko.server("--proxy.http.idle-timeout", "300ms")
+    piko.agent("http", node, "web", service.addr)
+
+    def late(conn, head):
+        message = conn.read_body(head)
+        time.sleep(1)
+        conn.reply(200, message.body)
+
+    service.fresh(late)
+    with Wire(connect(node.proxy)) as wire:
+        wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nx-piko-endpoint: web\r\nContent-Length: 10\r\n\r\n")
+        for byte in b"0123456789":
+            time.sleep(0.15)
+            wire.send(bytes([byte]))
+        assert wire.read_until(b"0123456789").startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_client_that_waits_for_100_is_not_a_slow_upload(piko, service):

@@ -342,6 +342,35 @@ import Testing
         #expect(run.on(.clockFired(stuck: true)).contains(.respond(.timeout, closes: true)))
     }
 
+    @Test("a body that is announced and never comes: 408, a broken connection once the response goes out")
+    func stalledUpload() {
+        var run = Run(post(), .streamed)
+        #expect(run.log == [.startClock, .watchUpload, .select])
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        #expect(run.on(.clockFired(stuck: false)) == [.startClock])
+        #expect(run.on(.uploadWatched(moving: true)) == [.watchUpload])
+        #expect(run.on(.uploadWatched(moving: false)).contains(.respond(.clientTimeout, closes: true)))
+        run = Run(put(), .held)
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        run.on(.responseHead(response(.chunked)))
+        #expect(run.on(.uploadWatched(moving: true)) == [.watchUpload])
+        #expect(run.on(.uploadWatched(moving: false)).last == .finish(.overdue, .abort))
+    }
+
+    @Test("a request whose body is through may wait for its response, and a tunnel for its bytes, as long as it takes")
+    func nothingToWatch() {
+        var run = Run(get())
+        #expect(!run.log.contains(.watchUpload))
+        run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        run.on(.uploadEnded(.complete))
+        #expect(run.on(.uploadWatched(moving: false)) == [])
+        run = Run(upgrade())
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        run.on(.responseHead(switching()))
+        #expect(run.on(.uploadWatched(moving: false)) == [])
+    }
+
     @Test("total limits: 408 while the request comes in, a broken connection once the response goes out")
     func overdue() {
         var run = Run(post(), .streamed)
@@ -443,7 +472,7 @@ private let everyEvent: [ExchangeEvent] = [
     .dialFailed(.unreachable), .upstreamDeclined(.declined), .upstreamClosed, .responseHead(response()), .responseHead(interimHead(103)), .responseHead(switching()), .badResponse,
     .uploadEnded(.complete), .uploadEnded(.sourceBroke), .uploadEnded(.sinkBroke), .uploadEnded(.malformed),
     .downloadEnded(.complete), .downloadEnded(.sourceBroke), .downloadEnded(.sinkBroke), .clientGone,
-    .clockFired(stuck: true), .lingerFired(moving: false), .overdue,
+    .clockFired(stuck: true), .lingerFired(moving: false), .uploadWatched(moving: false), .overdue,
 ]
 
 private func get(keepAlive: Bool = true) -> RequestTraits {

@@ -23,7 +23,7 @@ public struct HTTPProxySettings: Sendable {
     public var timeout: UInt64 = 30_000
     /// The request head, from its first byte (on a new connection: from its opening).
     public var readHeaderTimeout: UInt64 = 10_000
-    /// Between requests.
+    /// Between requests; and a request's body that stands still, with nothing else moving either, is given up after one to two times this.
     public var idleTimeout: UInt64 = 300_000
     /// The whole request, from the end of its head.
     public var readTimeout: UInt64 = 0

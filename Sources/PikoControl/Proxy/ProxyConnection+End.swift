@@ -32,6 +32,7 @@ extension ProxyConnection {
         selected = nil
         readDeadline = .max
         writeDeadline = .max
+        watchDeadline = .max
         state = .idle
     }
 

@@ -33,6 +33,7 @@ extension ProxyConnection {
         case .startClock: setClock(proxy.settings.timeout)
         case .stopClock: setClock(0)
         case .startLinger: startLinger()
+        case .watchUpload: watchUpload()
         case .writeInterim: writeInterim()
         case .writeResponse(let closes): writeResponse(closes: closes)
         case .startDownload: startDownload()
@@ -228,6 +229,7 @@ extension ProxyConnection {
     private func startTunnel() {
         readDeadline = .max
         writeDeadline = .max
+        watchDeadline = .max
         settleDeadline()
         guard let upstream,
             let up = Flow.start(from: downstream, to: upstream, framing: .untilEnd, tag: Self.uploadTag, handler: self)

@@ -31,6 +31,9 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     private var clock = UInt64.max
     var readDeadline = UInt64.max
     var writeDeadline = UInt64.max
+    /// The next look at a request's body that may stand still, and the bytes that both bodies had at the last.
+    var watchDeadline = UInt64.max
+    private var watchedBytes: UInt64 = 0
 
     // Heads.
     var scanner = HeadScanner()
@@ -127,7 +130,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     }
 
     func settleDeadline() {
-        deadline = min(clock, min(readDeadline, writeDeadline))
+        deadline = min(min(clock, watchDeadline), min(readDeadline, writeDeadline))
         proxy.wheel.schedule(self)
     }
 
@@ -142,10 +145,31 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         guard state == .exchange else { return }
         if (readDeadline <= now && exchange.isUploading) || writeDeadline <= now { return handle(.overdue) }
         if readDeadline <= now { readDeadline = .max }
+        if watchDeadline <= now { watchFired() }
+        guard state == .exchange else { return }
         guard clock <= now else { return settleDeadline() }
         clock = .max
         settleDeadline()
         handle(exchange.phase == .finishing ? .lingerFired(moving: uploadMoved()) : .clockFired(stuck: uploadIsStuck()))
+    }
+
+    func watchUpload() {
+        let limit = proxy.settings.idleTimeout
+        guard limit > 0 else { return }
+        watchedBytes = bodyBytes
+        watchDeadline = proxy.loop.now &+ limit
+        settleDeadline()
+    }
+
+    private func watchFired() {
+        watchDeadline = .max
+        // What waits for the upstream to read on is no fault of the client; the clock is for that.
+        handle(.uploadWatched(moving: bodyBytes != watchedBytes || (upstream?.queued ?? 0) > 0))
+    }
+
+    /// Of both directions so far.
+    private var bodyBytes: UInt64 {
+        record.requestBytes &+ record.responseBytes &+ (upload?.bytes ?? 0) &+ (download?.bytes ?? 0)
     }
 
     private func uploadMoved() -> Bool {

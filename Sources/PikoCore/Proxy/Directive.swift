@@ -18,6 +18,8 @@ public enum Directive: Equatable, Sendable {
     case stopClock
     /// Look after one second whether the upload still moves; answered with lingerFired.
     case startLinger
+    /// Look after the idle limit whether anything still moves; answered with uploadWatched.
+    case watchUpload
     /// Pass the interim head just read on.
     case writeInterim
     /// Pass the final head just read on; `closes`: and tell the client that the connection ends with this response.
@@ -60,7 +62,7 @@ public enum ExchangeOutcome: UInt8, Sendable {
     case truncated
     /// Answered with an error of our own.
     case failed
-    /// A total time limit for request or response passed.
+    /// A time limit for the whole request or response passed, or for a body that stands still.
     case overdue
 }
 

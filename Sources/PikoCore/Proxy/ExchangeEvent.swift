@@ -31,6 +31,8 @@ public enum ExchangeEvent: Equatable, Sendable {
     case clockFired(stuck: Bool)
     /// A second after `startLinger`. `moving`: bytes of the body went on meanwhile.
     case lingerFired(moving: Bool)
+    /// The idle limit after `watchUpload`. `moving`: bytes of either body went on meanwhile, or wait for the upstream.
+    case uploadWatched(moving: Bool)
     /// A total limit passed: for reading the request (408 where nothing was answered yet), or for writing the response.
     case overdue
 }

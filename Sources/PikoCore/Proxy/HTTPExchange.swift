@@ -75,7 +75,9 @@ public struct HTTPExchange: Sendable {
     public mutating func stopKeepingClient() { mayKeepClient = false }
 
     /// What to do first.
-    public func begin() -> Directives { Directives(.startClock, .select) }
+    public func begin() -> Directives {
+        isUploading ? Directives(.startClock, .watchUpload, .select) : Directives(.startClock, .select)
+    }
 
     /// What to do about an event.
     public mutating func handle(_ event: ExchangeEvent) -> Directives {
@@ -96,6 +98,7 @@ public struct HTTPExchange: Sendable {
         case .clientGone: return breakOff(phase == .finishing ? .complete : .clientGone, .abort)
         case .clockFired(let stuck): return clockFired(stuck)
         case .lingerFired(let moving): return lingerFired(moving)
+        case .uploadWatched(let moving): return uploadWatched(moving)
         case .overdue: return overdue()
         }
     }
@@ -244,6 +247,12 @@ extension HTTPExchange {
         case .finishing: return complete()
         default: return Directives()
         }
+    }
+
+    /// A body that was announced and does not come, while nothing else moves either, would hold its stream for ever.
+    private mutating func uploadWatched(_ moving: Bool) -> Directives {
+        guard isUploading, phase != .tunnel, phase != .finishing else { return Directives() }
+        return moving ? Directives(.watchUpload) : overdue()
     }
 
     private mutating func badBody() -> Directives {
