@@ -4,6 +4,7 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -132,6 +133,24 @@ def test_an_http_agent_takes_its_service_in_every_spelling(piko, service, spelli
     node = piko.server()
     piko.agent("http", node, "web", spelling.format(port=service.port))
     assert fetch(node.proxy, "web").body == b"hello"
+
+
+@pytest.mark.parametrize("target, arrives", [("/", "/base/"), ("/a%2F?b=c", "/base/a%2F?b=c"), ("/base/x", "/base/base/x")])
+def test_the_path_of_a_services_url_stands_in_front(piko, service, target, arrives):
+    node = piko.server()
+    piko.agent("http", node, "web", f"http://{service.addr}/base/")
+    fetch(node.proxy, "web", target)
+    assert service.request().head.target == arrives.encode()
+
+
+@pytest.mark.parametrize("flags, most", [([], 30), (["--http-client.keep-alive-timeout", "20s"], 20)])
+def test_connections_to_the_service_are_probed_as_configured(piko, service, flags, most):
+    node = piko.server()
+    piko.agent("http", node, "web", service.addr, *flags)
+    fetch(node.proxy, "web")
+    lines = subprocess.run(["ss", "-tnoH", "state", "established", "dst", service.addr], capture_output=True, text=True, check=True).stdout
+    seconds = [float(found) for found in re.findall(r"timer:\(keepalive,([0-9.]+)sec", lines)]
+    assert seconds and most - 3 < max(seconds) <= most, lines
 
 
 def test_agent_start_serves_listeners_of_both_kinds(piko, service, tmp_path):

@@ -52,8 +52,6 @@ def test_what_does_not_work_yet_is_refused(run, words):
 @pytest.mark.parametrize("words, error", [
     ("agent http e 1 --connect.proxy-url http://h:1", "--connect.proxy-url: not supported yet"),
     ("agent http e 1 --connect.tls.root-cas f", "--connect.tls.root-cas: not supported yet"),
-    ("agent http e 1 --http-client.keep-alive-timeout 5s", "--http-client.keep-alive-timeout: not supported yet"),
-    ("agent http e http://h/path", "ADDR: a path is not supported yet"),
     ("agent http e https://h", "ADDR: https is not supported yet"),
     ("agent http e 1 --connect.url https://h", "connect.url: https is not supported yet"),
     ("forward 1 e --connect.url wss://h", "connect.url: https is not supported yet"),

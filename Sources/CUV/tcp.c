@@ -44,16 +44,27 @@ static void set_option(int fd, int level, int name, int value) {
     setsockopt(fd, level, name, &value, sizeof value);
 }
 
+static void set_probe_idle(int fd, int seconds) {
+#ifdef __APPLE__
+    set_option(fd, IPPROTO_TCP, TCP_KEEPALIVE, seconds);
+#else
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+#endif
+}
+
+void cuv_tcp_set_probe_idle(cuv_stream *stream, uint32_t seconds) {
+    if (stream->ops != &cuv_tcp_ops || stream->flags & CUV_S_CLOSING) return;
+    set_probe_idle(cuv_tcp_fd(cuv_tcp_of(stream)), seconds < 1 ? 1 : seconds > 32767 ? 32767 : (int)seconds);
+}
+
 void cuv_tcp_set_options(int fd) {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT);
 #ifdef __APPLE__
-    set_option(fd, IPPROTO_TCP, TCP_KEEPALIVE, PROBE_IDLE_S);
     set_option(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
-#else
-    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, PROBE_IDLE_S);
 #endif
+    set_probe_idle(fd, PROBE_IDLE_S);
     set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, PROBE_INTERVAL_S);
     set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, PROBES);
 }

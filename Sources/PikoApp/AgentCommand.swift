@@ -58,7 +58,7 @@ struct AgentHTTP: ParsableCommand {
     func run() throws {
         let help = CommandHelp(
             usage: "agent http ENDPOINT ADDR [flags]",
-            about: "Forwards the HTTP requests of an endpoint to a service. ADDR is a port, host:port or URL."
+            about: "Forwards the HTTP requests of an endpoint to a service. ADDR is a port, host:port or URL;\na URL's path stands in front of the path of every request."
         )
         try AgentLine.runOne(AgentLine.load(arguments, flags: ListenerConfiguration.httpFlags, help: help), .http)
     }

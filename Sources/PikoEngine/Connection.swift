@@ -158,6 +158,12 @@ public final class Connection {
     public var peerAddress: SocketAddress? { address(cuv_tcp_peer_address) }
     public var localAddress: SocketAddress? { address(cuv_tcp_local_address) }
 
+    /// Has the system probe a silent peer after so many seconds. Nothing for other carriers than TCP.
+    public func setProbeIdle(seconds: UInt64) {
+        guard let stream else { return }
+        cuv_tcp_set_probe_idle(stream, UInt32(clamping: seconds))
+    }
+
     private func address(_ read: (UnsafePointer<cuv_stream>?, UnsafeMutablePointer<cuv_address>?) -> Int32) -> SocketAddress? {
         guard let stream else { return nil }
         let below = cuv_ws_carrier(stream) ?? stream

@@ -30,6 +30,8 @@ int cuv_tcp_local_address(const cuv_stream *stream, cuv_address *out);
 /// From now on the connection's end is a reset, also when the process is killed: for peers that take a clean end as final.
 /// What the system has not sent by then is lost. Nothing happens to other streams than TCP.
 void cuv_tcp_set_reset_on_close(cuv_stream *stream);
+/// Has the system probe the peer once the connection was silent for so many seconds (1 to 32,767) instead of 60. Nothing for other carriers.
+void cuv_tcp_set_probe_idle(cuv_stream *stream, uint32_t seconds);
 
 /// A connection between two loops: its descriptor and the bytes that were read but not taken. Owned by whoever holds it.
 typedef struct cuv_moving cuv_moving;

@@ -28,6 +28,7 @@ final class HTTPService: AgentService {
         let pool = makePool(log)
         var settings = HTTPProxySettings(role: .agent)
         settings.timeout = configuration.timeout.wholeMilliseconds
+        settings.pathPrefix = place.path
         let proxy = HTTPProxy(
             settings, loop: owner.loop, index: owner.index, provider: pool, log: log,
             metrics: owner.metrics(for: configuration.endpointID),
@@ -42,6 +43,7 @@ final class HTTPService: AgentService {
             host: place.host, port: place.port, dialTimeout: configuration.timeout.wholeMilliseconds)
         pooling.idleTimeout = client.idleConnTimeout.wholeMilliseconds
         pooling.mostIdle = client.maxIdleConns
+        pooling.probeIdle = (client.keepAliveTimeout.wholeMilliseconds + 999) / 1000
         return ConnectionPool(pooling, loop: owner.loop, log: log)
     }
 

@@ -18,6 +18,8 @@ public struct ConnectionPoolSettings: Sendable {
     public var mostIdle: Int
     /// The id of the node that is reached there; nil: it is a service.
     public var node: String?
+    /// Seconds of silence after which TCP probes whether the service is there; 0: the engine's own.
+    public var probeIdle: UInt64 = 0
 
     public init(host: String, port: UInt16, dialTimeout: UInt64, idleTimeout: UInt64 = 90_000, mostIdle: Int = 100) {
         self.host = host
@@ -123,6 +125,7 @@ public final class ConnectionPool {
         switch result {
         case .success(let connection):
             connection.handler = wish.handler
+            if settings.probeIdle > 0 { connection.setProbeIdle(seconds: settings.probeIdle) }
             uses &+= 1
             wish.receiver.upstreamDidOpen(OpenedUpstream(connection, isReused: false, pool: self))
         case .failure(let error):

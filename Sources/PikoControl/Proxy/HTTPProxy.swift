@@ -37,6 +37,7 @@ public final class HTTPProxy {
     let requestHead: RequestHead
     let responseHead: ResponseHead
     let writer = HeadWriter()
+    let pathPrefix: UnsafeRawBufferPointer
     /// What requests in flight hold; returned when their response begins.
     private var messages: [HeadWriter] = []
 
@@ -53,7 +54,12 @@ public final class HTTPProxy {
         self.accessLog = accessLog
         requestHead = RequestHead(limits: settings.headLimits)
         responseHead = ResponseHead(limits: settings.headLimits)
+        let prefix = UnsafeMutableRawBufferPointer.allocate(byteCount: settings.pathPrefix.utf8.count, alignment: 1)
+        prefix.copyBytes(from: settings.pathPrefix.utf8)
+        pathPrefix = UnsafeRawBufferPointer(prefix)
     }
+
+    deinit { pathPrefix.deallocate() }
 
     /// Takes over an open connection: becomes its handler.
     public func serve(_ connection: Connection) {

@@ -19,6 +19,8 @@ public struct HTTPProxySettings: Sendable {
     /// This node's id, for NodeTrail; an agent needs none.
     public var nodeID = ""
     public var headLimits = HeadLimits()
+    /// An agent's: in front of the path of every request; empty, or with a leading slash and without a trailing one.
+    public var pathPrefix = ""
     /// Milliseconds until the response head; 0: no limit. So all that follow.
     public var timeout: UInt64 = 30_000
     /// The request head, from its first byte (on a new connection: from its opening).

@@ -181,6 +181,7 @@ extension ProxyConnection {
             if !traits.isUpgrade { rewrite.connection = .close }
         case .agent:
             rewrite.marksForward = traits.claimsForward
+            rewrite.pathPrefix = proxy.pathPrefix
         }
         return rewrite
     }

@@ -39,7 +39,8 @@ final class ServerNode: Sendable {
 
     var tunnelSettings: TunnelSettings {
         var settings = TunnelSettings(isClient: false)
-        settings.maxStreams = UInt32(clamping: configuration.upstream.limits.streamsPerSession)
+        let limit = configuration.upstream.limits.streamsPerSession
+        settings.maxStreams = limit == 0 ? .max : UInt32(clamping: limit)
         return settings
     }
 

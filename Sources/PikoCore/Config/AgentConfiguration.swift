@@ -45,7 +45,7 @@ public struct ListenerConfiguration: Equatable, Sendable {
 
 /// `http_client.*` of a listener: the pool of connections to the service.
 public struct HTTPClientConfiguration: Equatable, Sendable {
-    /// Of TCP's keep-alive probes.
+    /// Of silence before TCP's keep-alive probes.
     public var keepAliveTimeout: Duration = .seconds(30)
     /// How long a connection waits in the pool.
     public var idleConnTimeout: Duration = .seconds(90)

@@ -38,7 +38,7 @@ extension ListenerConfiguration {
     public static var keys: [ConfigurationKey<Self>] {
         let place: [ConfigurationKey<Self>] = [
             .init("endpoint_id", \.endpointID, .endpoint, "The endpoint to be."),
-            .init("addr", \.addr, .text, "The service: a port, host:port, or for http a URL."),
+            .init("addr", \.addr, .text, "The service: a port, host:port, or for http a URL, whose path stands in front of every request's."),
             .init("protocol", \.protocol, .tunnelProtocol, "http or tcp."),
         ]
         return place + httpFlags + SharedKeys.clientTLS.under("tls", \.tls)
@@ -61,10 +61,9 @@ extension ListenerConfiguration {
 
     private static var httpClient: [ConfigurationKey<HTTPClientConfiguration>] {
         [
-            ConfigurationKey("keep_alive_timeout", \.keepAliveTimeout, .duration, "Time between TCP keep-alive probes of a connection to the service.")
-                .with(.notYet),
+            .init("keep_alive_timeout", \.keepAliveTimeout, .duration, "How long a connection to the service is silent before TCP probes it. 0: 1m."),
             .init("idle_conn_timeout", \.idleConnTimeout, .duration, "How long an unused connection to the service is kept."),
-            .init("max_idle_conns", \.maxIdleConns, .integer(-1...1_000_000), "Unused connections to the service that are kept. -1: no limit."),
+            .init("max_idle_conns", \.maxIdleConns, .integer(-1...1_000_000), "Unused connections to the service that this listener keeps. -1: no limit."),
             ConfigurationKey("disable_compression", \.disableCompression, .boolean, "Accepted, without effect: nothing is ever compressed on the way.")
                 .with(.noEffect),
         ]

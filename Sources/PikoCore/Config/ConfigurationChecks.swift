@@ -58,7 +58,6 @@ extension ListenerConfiguration {
             throw .expected(expected, at: name, got: addr)
         }
         try service.check(name)
-        if !service.path.isEmpty { throw ConfigurationError("\(name): a path is not supported yet") }
     }
 }
 

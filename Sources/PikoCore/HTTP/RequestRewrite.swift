@@ -30,6 +30,8 @@ public struct RequestRewrite {
     /// Removes every Authorization: one of them was the token that Piko consumed. x-piko-authorization is always removed.
     public var removesAuthorization = false
     public var connection = ConnectionOption.implied
+    /// Stands in front of the path: empty, or with a leading slash and without a trailing one. Must stay valid during `write`.
+    public var pathPrefix = UnsafeRawBufferPointer(start: nil, count: 0)
 
     public init() {}
 }
@@ -47,8 +49,8 @@ extension RequestHead {
     /// - Returns: how much of the writer comes before the Connection line, the last of the head: what any next hop gets alike.
     @discardableResult
     public func write(_ rewrite: RequestRewrite, to writer: HeadWriter) -> Int {
-        writer.reserve(memory.count + rewrite.clientAddress.count + 512)
-        writeLine(to: writer)
+        writer.reserve(memory.count + rewrite.clientAddress.count + rewrite.pathPrefix.count + 512)
+        writeLine(behind: rewrite.pathPrefix, to: writer)
         let seen = writeFields(rewrite, to: writer)
         writeAdded(rewrite, seen, to: writer)
         let common = writer.count
@@ -57,14 +59,15 @@ extension RequestHead {
         return common
     }
 
-    private func writeLine(to writer: HeadWriter) {
+    private func writeLine(behind prefix: UnsafeRawBufferPointer, to writer: HeadWriter) {
         writer.append(method)
         writer.append(byte: ByteClass.space)
         let path = pathAndQuery
-        if path.isEmpty {
-            writer.append(traits.method == .options ? "*" : "/")
+        if path.isEmpty && traits.method == .options {
+            writer.append("*")
         } else {
-            if path[0] == UInt8(ascii: "?") { writer.append(byte: ByteClass.slash) }
+            if path.first != UInt8(ascii: "*") { writer.append(prefix) }
+            if path.isEmpty || path[0] == UInt8(ascii: "?") { writer.append(byte: ByteClass.slash) }
             writer.append(path)
         }
         writer.append(" HTTP/1.1\r\n")

@@ -127,7 +127,7 @@ struct ConfigFileTests {
         (["endpoint_id": "a", "addr": "http://h", "protocol": "tcp"], #"listeners[0].addr: expected a port or host:port, got "http://h""#),
         (["endpoint_id": "a", "addr": "1", "protocol": "udp"], #"listeners[0].protocol: expected http or tcp, got "udp""#),
         (["endpoint_id": "a", "addr": "https://h"], "listeners[0].addr: https is not supported yet"),
-        (["endpoint_id": "a", "addr": "http://h/p"], "listeners[0].addr: a path is not supported yet"),
+        (["endpoint_id": "a", "addr": "http://h/p", "protocol": "tcp"], #"listeners[0].addr: expected a port or host:port, got "http://h/p""#),
         (["endpoint": "a"], "listeners[0].endpoint: unknown key, did you mean listeners[0].endpoint_id?"),
     ] as [([String: String], String)])
     func listenerMistakes(fields: [String: String], message: String) {

@@ -29,6 +29,16 @@ import Testing
                 + "X-Forwarded-Host: My.example.com:80\r\nx-piko-forward: true\r\n\r\n")
     }
 
+    @Test("request rewrite: the path of a service stands in front, with one slash between", arguments: [
+        ("GET /", "GET /base/"), ("GET /a//b?x=/", "GET /base/a//b?x=/"), ("GET http://h/p", "GET /base/p"), ("GET http://h", "GET /base/"),
+        ("GET http://h?q", "GET /base/?q"), ("OPTIONS *", "OPTIONS *"), ("OPTIONS http://h", "OPTIONS *"),
+    ])
+    func prefix(line: String, goesOn: String) {
+        Array("/base".utf8).withUnsafeBytes { base in
+            #expect(rewritten("\(line) HTTP/1.1\r\nHost: h\r\n\r\n") { $0.pathPrefix = base } == "\(goesOn) HTTP/1.1\r\nHost: h\r\n\r\n")
+        }
+    }
+
     @Test("request rewrite: hop-by-hop fields go, wherever they are")
     func hopByHop() {
         #expect(
