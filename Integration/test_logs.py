@@ -61,6 +61,29 @@ def test_a_failure_has_its_line_too(piko, target, endpoint, status):
     assert line["request"]["status"] == status and line["level"] == "warn"
 
 
+REFUSED = [
+    (b"PATCH /two?key=hunter2 HTTP/1.1\r\nHost: a.b\r\nHost: a.b\r\nAuthorization: Basic hunter2\r\n\r\n", 400, "PATCH", "/two"),
+    (b"GET /old HTTP/1.1\r\nAuthorization : Basic hunter2\r\nHost: a.b\r\n\r\n", 400, "GET", "/old"),
+    (b"Authorization: Basic hunter2\r\n\r\n", 400, "", ""),
+    (b"GET http://user:hunter2@a.b/ HTTP/1.1\r\nHost: a.b\r\n\r\n", 400, "", ""),
+    (b"GET /long HTTP/1.1\r\nHost: a.b\r\nA: " + b"a" * 5000 + b"\r\n\r\n", 431, "GET", "/long"),
+    (b"GET /late HTTP/1.1\r\nHost:", 408, "", ""),
+]
+
+
+@pytest.mark.parametrize("head, status, method, path", REFUSED, ids=[str(number) for number in range(len(REFUSED))])
+def test_a_refused_head_has_its_line_and_its_count(piko, head, status, method, path):
+    node = piko.server("--proxy.http.max-header-bytes", "4096", "--proxy.http.read-header-timeout", "300ms")
+    with Wire(connect(node.proxy)) as wire:
+        wire.send(head)
+        assert wire.read_to_end().startswith(b"HTTP/1.1 %d " % status)
+    request = node.wait_line(lambda line: line.get("msg") == "request")["request"]
+    assert (request["status"], request["method"], request["path"]) == (status, method, path)
+    assert request["error"] and request["request_headers"] == {} and "hunter2" not in node.log
+    label = f'piko_proxy_requests_total{{status="{status}",method="{method or "OTHER"}"}} 1'
+    assert label in node.ask("/metrics").body.decode()
+
+
 def test_a_client_that_left_has_its_line(piko):
     def silent(conn, head):
         conn.service.requests.put("came")
@@ -198,6 +221,7 @@ def test_metrics_count_what_happened(piko, service):
         found = [float(v) for key, v in values.items() if key.split("{")[0] == name and all(f'{k}="{w}"' in key for k, w in labels.items())]
         return sum(found)
 
+    assert value("piko_proxy_response_size_bytes_sum") == 7 * len("hello") + len('{"error":"no available upstreams"}')
     assert value("piko_proxy_requests_total", status="200", method="PUT") == 7
     assert value("piko_proxy_requests_total", status="502", method="GET") == 1
     assert value("piko_proxy_request_latency_seconds_count", status="200") == 7

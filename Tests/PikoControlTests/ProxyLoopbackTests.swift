@@ -300,6 +300,22 @@ import Testing
         }
     }
 
+    @Test("a head that is refused is counted, by its method where that is certain")
+    func refusedIsCounted() throws {
+        let heads = [
+            "PUT /x HTTP/1.1\r\nHost: a.b\r\nHost: a.b\r\n\r\n", "BREW /x HTTP/1.1\r\nA : b\r\n\r\n", "GET /x HTTP/9.9\r\nHost: a.b\r\n\r\n",
+            "nonsense\r\n\r\n", "GET /x HTTP/1.1\r\nHost: my.example\r\nA: \(String(repeating: "a", count: 200_000))\r\n",
+        ]
+        try Stage.run { stage in
+            for head in heads {
+                let client = try stage.connect()
+                try client.send(head)
+                #expect(try client.readToEnd().hasPrefix("HTTP/1.1 "))
+            }
+            #expect(stage.requests == ["400 PUT": 1, "400 OTHER": 2, "505 OTHER": 1, "431 GET": 1])
+        }
+    }
+
     @Test("a long head within the limit is served, in pieces too")
     func longHead() throws {
         let long = "A: \(String(repeating: "a", count: 90_000))\r\n"

@@ -51,6 +51,16 @@ final class Stage {
     /// Connections that the proxy opened and closed again without a request on them do not count.
     func acceptFresh() throws -> TestSocket { try service.accept() }
 
+    /// Requests that are over, "STATUS METHOD" and how many.
+    var requests: [String: UInt64] {
+        var counted: [String: UInt64] = [:]
+        for corner in corners {
+            guard let snapshot = corner.sync({ $0.proxy?.metrics?.snapshot }) ?? nil else { continue }
+            for (key, latency) in snapshot.series { counted["\(key.status) \(key.method)", default: 0] += latency.total }
+        }
+        return counted
+    }
+
     func drain() {
         for corner in corners { _ = corner.sync { $0.proxy?.drain() } }
     }

@@ -2,6 +2,8 @@
 // What a proxy counts about its requests, for one loop. Plain integers, touched on that loop only; whoever wants to see them
 // asks on the loop for a snapshot, which is a value, and adds up those of all loops.
 
+import PikoCore
+
 /// The counters of one loop's proxy.
 public final class ProxyMetrics {
     private var inFlight = 0
@@ -13,7 +15,7 @@ public final class ProxyMetrics {
 
     private static let firstStatus = 100
     private static let lastStatus = 599
-    private static let methods = RequestMethod.allCases.count
+    private static let methods = KnownMethod.allCases.count
     private static let cellCount = (lastStatus - firstStatus + 2) * methods
 
     public init() {
@@ -29,12 +31,13 @@ public final class ProxyMetrics {
     /// A request's head is there.
     public func began() { inFlight += 1 }
 
-    /// It is over. `status` is what the client got, 0 for nothing; `method` is borrowed; sizes are of head and body.
+    /// It is over. `status` is what the client got, 0 for nothing; the request's size is of head and body, the response's of its body,
+    /// as the original counts.
     public func ended(
-        status: Int, method: UnsafeRawBufferPointer, nanoseconds: UInt64, requestBytes: UInt64, responseBytes: UInt64
+        status: Int, method: KnownMethod, nanoseconds: UInt64, requestBytes: UInt64, responseBytes: UInt64
     ) {
         inFlight -= 1
-        latency(of: status, RequestMethod(method)).observe(nanoseconds)
+        latency(of: status, method).observe(nanoseconds)
         requestSize.observe(requestBytes)
         responseSize.observe(responseBytes)
     }
@@ -49,7 +52,7 @@ public final class ProxyMetrics {
     }
 
     /// A service may answer with any three digits; what is no status of HTTP is counted as 0.
-    private func latency(of status: Int, _ method: RequestMethod) -> HistogramCells {
+    private func latency(of status: Int, _ method: KnownMethod) -> HistogramCells {
         let isKnown = status >= Self.firstStatus && status <= Self.lastStatus
         let row = isKnown ? status - Self.firstStatus + 1 : 0
         let index = row * Self.methods + Int(method.rawValue)
@@ -61,6 +64,24 @@ public final class ProxyMetrics {
         series.append(ProxySeries(key: key, latency: latency))
         cells[index] = latency
         return latency
+    }
+}
+
+extension KnownMethod {
+    /// As a label. Any token is a method, and a client chooses it, so all that Piko does not know are one.
+    var label: String {
+        switch self {
+        case .get: "GET"
+        case .head: "HEAD"
+        case .post: "POST"
+        case .put: "PUT"
+        case .delete: "DELETE"
+        case .connect: "CONNECT"
+        case .options: "OPTIONS"
+        case .trace: "TRACE"
+        case .patch: "PATCH"
+        case .other: "OTHER"
+        }
     }
 }
 

@@ -88,7 +88,6 @@ struct ExchangeRecord: Sendable {
     var requestBytes: UInt64 = 0
     var requestHeadBytes: UInt64 = 0
     var responseBytes: UInt64 = 0
-    var responseHeadBytes: UInt64 = 0
     var status: UInt16 = 0
     /// The node that answered, or was asked last; nil: a tunnel of this node, or a service.
     var node: String?

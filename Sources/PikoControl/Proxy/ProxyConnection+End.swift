@@ -156,15 +156,35 @@ extension ProxyConnection {
     // MARK: Log and counters
 
     func beginRecord(_ head: RequestHead) {
-        guard proxy.metrics != nil || proxy.accessLog != nil else { return }
-        record.started = EventLoop.nanoseconds
-        proxy.metrics?.began()
-        guard let log = proxy.accessLog else { return }
-        let none = UnsafeRawBufferPointer(start: nil, count: 0)
+        guard startRecord(), let log = proxy.accessLog else { return }
         let request = AccessRequest(
-            method: head.method, target: head.targetAsSent, host: head.host ?? none, endpoint: head.endpoint ?? none,
+            method: head.method, target: head.targetAsSent, host: head.host ?? Self.nothing, endpoint: head.endpoint ?? Self.nothing,
             minorVersion: head.traits.version == .http11 ? 1 : 0)
         accessEntry = log.begin(request) { visit(head.fields, $0) }
+    }
+
+    /// Of a head that is refused: of what came, only a well-formed first line is shown.
+    func beginRecord(refused bytes: UnsafeRawBufferPointer) {
+        let line = RequestLine(bytes)
+        traits = RequestTraits()
+        traits.method = line?.known ?? .other
+        record = ExchangeRecord()
+        record.requestHeadBytes = UInt64(bytes.count)
+        guard startRecord(), let log = proxy.accessLog else { return }
+        let request = AccessRequest(
+            method: line?.method ?? Self.nothing, target: line?.target ?? Self.nothing, host: Self.nothing, endpoint: Self.nothing,
+            minorVersion: line?.version == .http10 ? 0 : 1)
+        accessEntry = log.begin(request) { _ in }
+    }
+
+    private static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
+
+    /// False: nobody wants to know.
+    private func startRecord() -> Bool {
+        guard proxy.metrics != nil || proxy.accessLog != nil else { return false }
+        record.started = EventLoop.nanoseconds
+        proxy.metrics?.began()
+        return true
     }
 
     func visit(_ fields: HeadFields, _ visitor: AccessLog.Visit) {
@@ -177,11 +197,9 @@ extension ProxyConnection {
     func endRecord(_ outcome: ExchangeOutcome) {
         guard record.started > 0 else { return }
         let nanoseconds = EventLoop.nanoseconds &- record.started
-        let name = traits.method.name
         proxy.metrics?.ended(
-            status: Int(record.status), method: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount),
-            nanoseconds: nanoseconds, requestBytes: record.requestHeadBytes + record.requestBytes,
-            responseBytes: record.responseHeadBytes + record.responseBytes)
+            status: Int(record.status), method: traits.method, nanoseconds: nanoseconds,
+            requestBytes: record.requestHeadBytes + record.requestBytes, responseBytes: record.responseBytes)
         record.started = 0
         guard let entry = accessEntry else { return }
         accessEntry = nil
@@ -190,24 +208,6 @@ extension ProxyConnection {
             AccessOutcome(
                 status: Int(record.status), nanoseconds: nanoseconds, requestBytes: record.requestBytes,
                 responseBytes: record.responseBytes, node: record.node, error: record.failure ?? outcome.text))
-    }
-}
-
-extension KnownMethod {
-    /// For counters; methods that are not known to Piko are one.
-    fileprivate var name: StaticString {
-        switch self {
-        case .get: "GET"
-        case .head: "HEAD"
-        case .post: "POST"
-        case .put: "PUT"
-        case .delete: "DELETE"
-        case .connect: "CONNECT"
-        case .options: "OPTIONS"
-        case .trace: "TRACE"
-        case .patch: "PATCH"
-        case .other: "OTHER"
-        }
     }
 }
 

@@ -181,7 +181,6 @@ extension ProxyConnection {
         rewrite.removesChunks = removesChunks
         proxy.responseHead.write(rewrite, to: writer)
         if let accessEntry { proxy.accessLog?.respond(accessEntry) { visit(proxy.responseHead.fields, $0) } }
-        record.responseHeadBytes = UInt64(writer.count)
         let length = inlineLength
         responseIsInline = length != nil
         if let length { writer.append(UnsafeRawBufferPointer(rebasing: responseRest[..<length])) }
@@ -268,11 +267,11 @@ extension ProxyConnection {
         let writer = proxy.writer
         writer.clear()
         let option = connectionOption(closes: closes)
-        ErrorResponse.append(
+        let bodyCount = ErrorResponse.append(
             status: status, text: text, connection: option, omitsBody: traits.method == .head, isRefusal: isRefusal, to: writer)
         record.status = status
         record.failure = text
-        record.responseHeadBytes = UInt64(writer.count)
+        record.responseBytes = UInt64(bodyCount)
         downstream.write(writer.bytes)
     }
 }

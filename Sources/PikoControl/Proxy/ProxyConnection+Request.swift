@@ -8,9 +8,6 @@ import PikoEngine
 extension ProxyConnection {
     /// A body announced to be at most so long is held while it is passed on.
     static let heldBodyLimit: UInt64 = 64 * 1024
-    /// An incomplete head of at most so many bytes stays with its stream; a longer one is gathered here, so that it is not the
-    /// stream's window that decides how long a head can be.
-    static let streamHeadLimit = 32 * 1024
     private static let mostEmptyLines = 4
 
     // MARK: Heads
@@ -19,22 +16,16 @@ extension ProxyConnection {
     func readHead(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard let gathered = gatheredHead else { return scanHead(bytes, isGathered: false) }
         gatheredHead = nil
-        let before = gathered.count
-        gathered.append(bytes)
-        let taken = scanHead(gathered.bytes, isGathered: true)
-        if taken == 0 {
-            gatheredHead = gathered
-            return bytes.count
-        }
-        proxy.giveBack(gathered)
-        return taken - before
+        if let taken = scan(gathered, with: bytes, by: scanHead) { return taken }
+        gatheredHead = gathered
+        return bytes.count
     }
 
     /// Bytes of a head, from its first one.
     private func scanHead(_ bytes: UnsafeRawBufferPointer, isGathered: Bool) -> Int {
         if !headBegan { headDidBegin() }
         switch scanner.next(bytes) {
-        case .needsMore: return waitForHead(bytes, isGathered: isGathered)
+        case .needsMore: return wait(for: bytes, isGathered: isGathered, in: &gatheredHead) ?? refuse(.headTooLarge, bytes)
         case .malformed: return refuse(proxy.requestHead.parse(bytes) ?? .badLineEnd, bytes)
         case .head(2) where emptyLines < Self.mostEmptyLines:
             // Empty lines in front of a request are forgiven (RFC 9112 2.2), within reason.
@@ -52,19 +43,6 @@ extension ProxyConnection {
         if requestsServed > 0 { setClock(proxy.settings.readHeaderTimeout) }
     }
 
-    private func waitForHead(_ bytes: UnsafeRawBufferPointer, isGathered: Bool) -> Int {
-        if bytes.count > proxy.settings.headLimits.bytes { return refuse(.headTooLarge, bytes) }
-        if isGathered || bytes.count < Self.streamHeadLimit { return 0 }
-        gatheredHead = gathering(bytes)
-        return bytes.count
-    }
-
-    func gathering(_ bytes: UnsafeRawBufferPointer) -> HeadWriter {
-        let gathered = proxy.takeMessage()
-        gathered.append(bytes)
-        return gathered
-    }
-
     private func headDidEnd() {
         scanner.reset()
         emptyLines = 0
@@ -73,21 +51,24 @@ extension ProxyConnection {
 
     /// Answers a head that is refused, and ends the connection: what follows on it cannot be trusted.
     private func refuse(_ fault: HeadFault, _ bytes: UnsafeRawBufferPointer) -> Int {
-        record = ExchangeRecord()
-        proxy.log.peer(.debug, "request refused") { $0.add("error", String(describing: fault.text)) }
-        proxy.writer.clear()
         // A head cut short by a fault of its lines has no other name than that.
-        ErrorResponse.append(fault == .incomplete ? .badLineEnd : fault, to: proxy.writer)
-        downstream.write(proxy.writer.bytes)
-        close()
+        let fault = fault == .incomplete ? .badLineEnd : fault
+        end(bytes, with: fault.status, fault.text)
         return bytes.count
     }
 
     /// The deadline passed between requests or within a head.
     func headIsLate() {
         guard headBegan else { return close() }
-        traits = RequestTraits()
-        answer(ProxyError.clientTimeout.status, ProxyError.clientTimeout.text, closes: true)
+        end(UnsafeRawBufferPointer(start: nil, count: 0), with: ProxyError.clientTimeout.status, ProxyError.clientTimeout.text)
+    }
+
+    /// Instead of a request: an answer, its line in the log, and the end.
+    private func end(_ bytes: UnsafeRawBufferPointer, with status: UInt16, _ text: StaticString) {
+        proxy.log.peer(.debug, "request refused") { $0.add("error", String(describing: text)) }
+        beginRecord(refused: bytes)
+        answer(status, text, closes: true)
+        endRecord(.failed)
         close()
     }
 

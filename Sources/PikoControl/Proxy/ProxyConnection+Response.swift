@@ -15,15 +15,9 @@ extension ProxyConnection {
         guard let gathered = gatheredResponse else { return scanResponse(bytes, isGathered: false) }
         // Its memory is read until the end of this call, whatever happens to the exchange meanwhile.
         gatheredResponse = nil
-        let before = gathered.count
-        gathered.append(bytes)
-        let taken = scanResponse(gathered.bytes, isGathered: true)
-        if taken == 0 {
-            gatheredResponse = gathered
-            return bytes.count
-        }
-        proxy.giveBack(gathered)
-        return taken - before
+        if let taken = scan(gathered, with: bytes, by: scanResponse) { return taken }
+        gatheredResponse = gathered
+        return bytes.count
     }
 
     /// Bytes of a head, from its first one.
@@ -32,10 +26,7 @@ extension ProxyConnection {
         case .malformed(let error): return refuseResponse(error.description, bytes)
         case .head(let count): return beginResponse(bytes, count)
         case .needsMore:
-            if bytes.count > proxy.settings.headLimits.bytes { return refuseResponse("head too large", bytes) }
-            if isGathered || bytes.count < Self.streamHeadLimit { return 0 }
-            gatheredResponse = gathering(bytes)
-            return bytes.count
+            return wait(for: bytes, isGathered: isGathered, in: &gatheredResponse) ?? refuseResponse("head too large", bytes)
         }
     }
 

@@ -10,30 +10,32 @@ public enum ErrorResponse {
     ///   - text: plain ASCII without quotes, backslashes or control bytes.
     ///   - omitsBody: the request was HEAD: the head is the same, the body is left out.
     ///   - isRefusal: tells the node that forwarded the request that it was passed to nobody.
+    /// - Returns: bytes of the body.
+    @discardableResult
     public static func append(
         status: UInt16, text: StaticString, connection: ConnectionOption, omitsBody: Bool = false, isRefusal: Bool = false,
         to writer: HeadWriter
-    ) {
+    ) -> Int {
+        let length = text.utf8CodeUnitCount + 12
         writer.append("HTTP/1.1 ")
         writer.append(number: UInt64(status))
         writer.append(byte: ByteClass.space)
         writer.append(reason(status))
         writer.append("\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\ncontent-length: ")
-        writer.append(number: UInt64(text.utf8CodeUnitCount + 12))
+        writer.append(number: UInt64(length))
         writer.endLine()
         if isRefusal { writer.append("x-piko-refused: 1\r\n") }
+        // RFC 9110 15.5.22: says to what.
+        if status == 426 { writer.append("upgrade: websocket\r\n") }
         var line = ConnectionLine(writer)
+        if status == 426 { line.name("Upgrade") }
         line.finish(connection)
         writer.endLine()
-        if omitsBody { return }
+        if omitsBody { return 0 }
         writer.append("{\"error\":\"")
         writer.append(text)
         writer.append("\"}")
-    }
-
-    /// The answer to a request whose head was refused: closes the connection.
-    public static func append(_ fault: HeadFault, to writer: HeadWriter) {
-        append(status: fault.status, text: fault.text, connection: .close, to: writer)
+        return length
     }
 
     /// The reason phrase of a status that Piko answers with by itself; empty for others.

@@ -9,9 +9,12 @@ struct HeadCursor {
     var at = 0
 
     @inline(__always)
-    init(_ memory: HeadMemory) {
-        base = UnsafeRawPointer(memory.bytes)
-        end = memory.count
+    init(_ memory: HeadMemory) { self.init(base: UnsafeRawPointer(memory.bytes), end: memory.count) }
+
+    @inline(__always)
+    init(base: UnsafeRawPointer, end: Int) {
+        self.base = base
+        self.end = end
     }
 
     /// The byte at the cursor, or nil at the end.

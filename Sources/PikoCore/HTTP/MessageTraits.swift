@@ -6,7 +6,7 @@
 public enum HTTPVersion: UInt8, Sendable { case http10, http11 }
 
 /// The methods that change what a message means to Piko; every other token is `other` and passed on as it is.
-public enum KnownMethod: UInt8, Sendable { case other, get, head, post, put, delete, connect, options, trace, patch }
+public enum KnownMethod: UInt8, Sendable, CaseIterable { case other, get, head, post, put, delete, connect, options, trace, patch }
 
 /// Where the body of a message ends (RFC 9112 6.3).
 public enum BodyFraming: Sendable, Equatable {

@@ -175,13 +175,16 @@ import Testing
             writer.text == "HTTP/1.1 502 Bad Gateway\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
                 + "content-length: 34\r\n\r\n{\"error\":\"no available upstreams\"}")
         writer.clear()
-        ErrorResponse.append(.badHost, to: writer)
+        ErrorResponse.append(status: 400, text: "malformed host header", connection: .close, to: writer)
         #expect(
             writer.text == "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
                 + "content-length: 33\r\nConnection: close\r\n\r\n{\"error\":\"malformed host header\"}")
         writer.release()
         ErrorResponse.append(status: 504, text: "t", connection: .implied, omitsBody: true, to: writer)
         #expect(writer.text.hasSuffix("content-length: 13\r\n\r\n"))
+        writer.clear()
+        ErrorResponse.append(status: 426, text: "t", connection: .close, to: writer)
+        #expect(writer.text.contains("\r\nupgrade: websocket\r\nConnection: Upgrade, close\r\n"))
     }
 
     @Test("head writer: grows with what is written, and shrinks on release")
