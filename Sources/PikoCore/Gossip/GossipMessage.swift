@@ -331,10 +331,16 @@ extension MessagePackReader {
         var nodes: [NodeDelta] = []
         while !isAtEnd {
             let node = try header()
-            guard node.entries <= UInt64(remaining) else { throw .truncated }
-            nodes.append(NodeDelta(peer: node.peer, entries: try entries(Int(node.entries))))
+            nodes.append(NodeDelta(peer: node.peer, entries: try entries(upTo: node.entries)))
         }
         return .delta(from: sender.peer, nodes)
+    }
+
+    /// The original announces all entries that it has and ends a full packet after the last that fits.
+    private mutating func entries(upTo count: UInt64) throws(MessagePackError) -> [GossipEntry] {
+        var entries: [GossipEntry] = []
+        while entries.count < count, !isAtEnd { entries.append(try entry()) }
+        return entries
     }
 
     fileprivate mutating func entries(_ count: Int) throws(MessagePackError) -> [GossipEntry] {

@@ -119,6 +119,19 @@ import Testing
         }
     }
 
+    @Test("a full packet of the original has fewer entries than it announces: those it has count")
+    func announced() throws {
+        let me = GossipPeer(id: "node-a", address: "127.0.0.1:8003")
+        let entries = (1...20).map { GossipEntry(key: "endpoint:e", value: "1", version: UInt64($0)) }
+        let whole = GossipMessage.delta(from: me, [NodeDelta(peer: me, entries: entries)]).bytes
+        for count in 0..<20 {
+            let part = Array(entries.prefix(count))
+            let end = whole.count - entries.dropFirst(count).reduce(0) { $0 + GossipSize.entry($1) }
+            #expect(try GossipMessage.read(whole[..<end]) == .delta(from: me, [NodeDelta(peer: me, entries: part)]))
+            #expect(throws: GossipFault.incomplete) { try GossipMessage.read(whole[..<(end - 1)]) }
+        }
+    }
+
     @Test("strings of every length and integers of every size survive")
     func scalars() throws {
         for count in [0, 31, 32, 255, 256, 65_535, 65_536] {
