@@ -280,13 +280,19 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         if !downstreamIsGone { downstream?.abort() }
     }
 
-    /// Ends it if nothing was asked; a request at hand is finished.
+    /// Ends it if nothing was asked; a request at hand is finished. A stream that a server has just opened has its request behind it.
     func drain() {
         switch state {
-        case .idle: if !headBegan { isOfMember ? awaitMember() : close() }
+        case .idle: if !headBegan { drainIdle() }
         case .exchange, .parked: exchange.stopKeepingClient()
         case .over: if !downstreamIsGone { setClock(Self.farewell) }
         }
+    }
+
+    private func drainIdle() {
+        if isOfMember { return awaitMember() }
+        let isFresh = requestsServed == 0 && proxy.settings.role == .agent
+        if !isFresh { close() }
     }
 
     /// A member may be sending a request just now that it could not send again elsewhere. It is answered, and told to close; the member
