@@ -64,7 +64,7 @@ final class UpstreamHandshake: ConnectionHandler {
     /// The agent has a tunnel to this node and wants one to another.
     private var isConnectedHere: Bool {
         guard let value = head.fields.value(named: "x-piko-connected") else { return false }
-        return value.split(separator: UInt8(ascii: ",")).contains { $0.elementsEqual(server.node.id.utf8) }
+        return value.split { $0 == UInt8(ascii: ",") || $0 <= 0x20 }.contains { $0.elementsEqual(server.node.id.utf8) }
     }
 
     private var activeNodes: Int { max(1, server.node.cluster.nodes.count { $0.status == .active }) }
