@@ -90,6 +90,14 @@ def test_a_node_that_ends_has_left(three):
         eventually(lambda: members(node)["three"] == "left", 2)
 
 
+def test_a_node_that_left_comes_back_under_its_name(piko, three):
+    one, two, ending = three
+    ending.stop()
+    eventually(lambda: members(one)["three"] == "left", 2)
+    again = restart(piko, ending, "three", "--cluster.join", two.gossip)
+    all_active([one, two, again])
+
+
 def test_a_stopped_process_is_unreachable_and_blames_nobody(three):
     one, two, frozen = three
     frozen.signal(signal.SIGSTOP)
