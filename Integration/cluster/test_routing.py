@@ -10,8 +10,10 @@ import time
 import pytest
 
 from harness.usage import eventually
+from peer.agent import FakeAgent
 from peer.client import Client, fetch
-from peer.service import Service, reply
+from peer.service import Service, echo, reply
+from peer.wire import Wire, connect
 
 
 def knows(node, endpoints):
@@ -174,6 +176,53 @@ def test_a_node_whose_tunnel_has_just_gone_declines_and_another_serves(three):
     for _ in range(30):
         message = fetch(front.proxy, "web", method="POST", body=b"x")
         assert (message.status, message.body) == (200, b"1")
+
+
+def refusing(node, endpoint):
+    """An agent that has just gone: its tunnel is there and refuses every stream."""
+    agent = FakeAgent(node.upstream, endpoint, lambda conn, head: None, manual=True)
+    agent.session.on_stream = lambda stream: stream.reset()
+    return agent
+
+
+@pytest.mark.parametrize("body", [None, b"small", b"x" * 60_000], ids=["none", "small", "60k"])
+def test_what_tunnels_of_this_node_refuse_another_node_serves(pair, service, body):
+    front, _ = pair
+    with refusing(front, "web"):
+        eventually(lambda: front.listeners("web") == 1)
+        service.fresh(echo)
+        for _ in range(5):
+            message = fetch(front.proxy, "web", method="POST", body=body)
+            assert (message.status, message.body) == (200, body or b"")
+
+
+def test_what_another_nodes_tunnels_refuse_the_next_node_serves(piko, service):
+    front = piko.server()
+    nodes = [piko.server("--cluster.join", front.gossip) for _ in range(2)]
+    piko.agent("http", nodes[1], "web", service.addr)
+    with refusing(nodes[0], "web"):
+        piko.until(front, knows(front, 2))
+        for _ in range(20):
+            assert fetch(front.proxy, "web", method="POST", body=b"x").status == 200
+
+
+def test_a_tcp_client_whose_tunnel_here_refuses_is_served_by_another_node(piko):
+    def answer(conn):
+        conn.send(b"got " + conn.read_to_end())
+        conn.close()
+
+    with Service(answer, raw=True) as raw:
+        front, home = piko.servers(2)
+        piko.agent("tcp", home, "db", raw.addr)
+        piko.until(front, knows(front, 1))
+        with refusing(front, "db"):
+            eventually(lambda: front.listeners("db") == 1)
+            forward = piko.forward(front, "db")
+            for _ in range(3):
+                with Wire(connect(forward.addr)) as wire:
+                    wire.send(b"x" * 1000)
+                    wire.shut()
+                    assert wire.read_to_end() == b"got " + b"x" * 1000
 
 
 # How load is spread

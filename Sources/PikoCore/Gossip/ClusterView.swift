@@ -93,7 +93,7 @@ public struct ClusterView: Sendable {
     ///   - tried: ids of nodes that have failed this request.
     public func remoteListeners(_ endpoint: String, isHostName: Bool = false, excluding tried: [String] = []) -> Int {
         guard let (endpoint, ids) = candidates(endpoint, isHostName) else { return 0 }
-        return total(ids, endpoint, tried)
+        return ids.reduce(0) { tried.contains($1) ? $0 : $0 &+ weight($1, endpoint) }
     }
 
     /// Another node that has an endpoint, each as likely as it has listeners. nil when there is none. Parameters as above.
@@ -102,14 +102,16 @@ public struct ClusterView: Sendable {
         using random: inout some RandomNumberGenerator
     ) -> ClusterNode? {
         guard let (endpoint, ids) = candidates(endpoint, isHostName) else { return nil }
-        let total = total(ids, endpoint, tried)
-        guard total > 0 else { return nil }
-        var turn = Int.random(in: 0..<total, using: &random)
+        var choice: ClusterNode?
+        var total = 0
         for id in ids where !tried.contains(id) {
-            turn -= weight(id, endpoint)
-            if turn < 0 { return known[id] }
+            guard let node = known[id] else { continue }
+            let weight = weight(node, endpoint)
+            total &+= weight
+            // Each takes the place of those before it as often as its share of the listeners so far.
+            if weight > 0, Int.random(in: 0..<total, using: &random) < weight { choice = node }
         }
-        return nil
+        return choice
     }
 
     /// The endpoint's own spelling, and the nodes that have it, whatever their status.
@@ -119,13 +121,11 @@ public struct ClusterView: Sendable {
         return holders[meant].map { (meant, $0) }
     }
 
-    private func total(_ ids: [String], _ endpoint: String, _ tried: [String]) -> Int {
-        ids.reduce(0) { tried.contains($1) ? $0 : $0 &+ weight($1, endpoint) }
-    }
-
     /// Bounded, for a peer says it: no sum of these overflows.
-    private func weight(_ id: String, _ endpoint: String) -> Int {
-        guard id != localID, let node = known[id], node.status == .active, node.isComplete else { return 0 }
+    private func weight(_ id: String, _ endpoint: String) -> Int { known[id].map { weight($0, endpoint) } ?? 0 }
+
+    private func weight(_ node: ClusterNode, _ endpoint: String) -> Int {
+        guard node.id != localID, node.status == .active, node.isComplete else { return 0 }
         return min(node.endpoints[endpoint] ?? 0, 1 << 24)
     }
 }
