@@ -18,6 +18,8 @@ def pytest_addoption(parser):
     parser.addoption("--loops", type=int, default=int(os.environ.get("PIKO_LOOPS", "1")), help="event loops of each process")
     parser.addoption("--nodes", type=int, default=int(os.environ.get("PIKO_NODES", "1")), help="2: shared tunnels lead over two nodes")
     parser.addoption("--long", action="store_true", help="run the long tests too")
+    parser.addoption("--repeat", type=int, default=1, help="runs of each fault of cluster/, a seed each")
+    parser.addoption("--seed", type=int, default=1, help="the first run's seed")
 
 
 def pytest_report_header(config):

@@ -87,9 +87,10 @@ class Piko:
         self.processes = []
         self.started = 0
 
-    def start(self, kind, name, command, **options):
+    def start(self, kind, name, command, prefix=(), **options):
+        """`prefix`: a command that runs ours in its own place, and becomes it."""
         self.started += 1
-        process = kind([binary(), *command], self.directory, f"{self.started:03}-{name}", **options)
+        process = kind([*prefix, binary(), *command], self.directory, f"{self.started:03}-{name}", **options)
         self.processes.append(process)
         return process
 
@@ -142,11 +143,11 @@ class Piko:
         process.wait(timeout)
         return process
 
-    def until(self, process, condition):
+    def until(self, process, condition, timeout=10.0):
         def ready():
             assert process.running, f"{process.command}\nended with {process.child.returncode}: {process.log[-2000:]}"
             return condition()
-        eventually(ready, 10.0, f"{process.name} serving\n{process.log[-2000:]}")
+        eventually(ready, timeout, f"{process.name} serving\n{process.log[-2000:]}")
 
     def stop(self):
         """Ends everything, newest first, and reports the first process that did not end as it should."""
