@@ -14,6 +14,8 @@ from harness.usage import eventually
 from .place import Namespaces
 from .traffic import Load, Requests, Service, Streams, Talk, Talks
 
+pytestmark = pytest.mark.alone
+
 
 def loaded(directory, *flags, seconds=2.0):
     service = Service(directory).start(*flags)
