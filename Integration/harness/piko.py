@@ -107,10 +107,10 @@ class Piko:
             self.until(node, lambda: node.ready)
         return node
 
-    def servers(self, count, **options):
+    def servers(self, count, flags=(), **options):
         """Nodes of one cluster, all of which know each other: the first, and the last."""
-        first = self.server(**options)
-        nodes = [first] + [self.server("--cluster.join", first.gossip, **options) for _ in range(count - 1)]
+        first = self.server(*flags, **options)
+        nodes = [first] + [self.server("--cluster.join", first.gossip, *flags, **options) for _ in range(count - 1)]
         for node in nodes:
             self.until(node, lambda: node.active == count)
         return first, nodes[-1]

@@ -16,6 +16,7 @@
 
 enum {
     ACCEPTS = 64,      // connections of one turn; the rest comes in the next
+    LAST = 4096,       // connections taken at the end at most
     PAUSE_MS = 100,    // without a spare descriptor
 };
 
@@ -27,6 +28,7 @@ struct cuv_listener {
     int most;          // a connection whose descriptor is this or above is refused
     int spare;         // a descriptor to give up when there is no other, to take a connection and close it
     int handles;       // still to be closed
+    bool ending;       // takes the last connections
     bool closing;
     uint64_t refused;
     cuv_on_accept on_accept;
@@ -123,6 +125,11 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
     (void)events;
     cuv_listener *listener = poll->data;
     for (int i = 0; i < ACCEPTS && accept_next(listener); i++) {}
+}
+
+// Connections that the system has accepted in our name would be reset with the socket.
+static void take_last(cuv_listener *listener) {
+    for (int i = 0; i < LAST && accept_next(listener); i++) {}
 }
 
 static int set_up(int fd, const cuv_address *at, bool shared) {
@@ -224,7 +231,9 @@ uint64_t cuv_listener_refused(const cuv_listener *listener) {
 }
 
 void cuv_listener_close(cuv_listener *listener, void (*on_closed)(void *ctx)) {
-    if (listener->closing) return;
+    if (listener->ending || listener->closing) return;
+    listener->ending = true;
     listener->on_closed = on_closed;
+    take_last(listener);
     close_handles(listener);
 }

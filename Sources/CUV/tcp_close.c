@@ -64,6 +64,12 @@ void cuv_tcp_abort(cuv_stream *stream, int error) {
     cuv_tcp_destroy(cuv_tcp_of(stream));
 }
 
+void cuv_tcp_let_go(cuv_stream *stream) {
+    cuv_tcp *tcp = cuv_tcp_of(stream);
+    if (stream->ops == &cuv_tcp_ops && tcp->lingering) cuv_tcp_destroy(tcp);
+    else cuv_stream_abort(stream);
+}
+
 // A loop that is stopping does not linger, and waits for a peer that takes nothing no longer than it would have lingered.
 static void check(cuv_tcp *tcp) {
     cuv_loop *loop = tcp->stream.loop;

@@ -130,6 +130,12 @@ public final class Connection {
         cuv_stream_close(stream)
     }
 
+    /// Ends what `close` has begun without waiting for the peer's end. What the system has taken is delivered still; what is queued here is lost.
+    public func letGo() {
+        guard let stream else { return }
+        cuv_tcp_let_go(stream)
+    }
+
     /// Ends now; the peer sees a reset.
     public func abort() {
         guard let stream else { return }

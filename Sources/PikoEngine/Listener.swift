@@ -56,7 +56,7 @@ public final class Listener {
     /// Connections closed at once because no descriptor was left.
     public var refused: UInt64 { raw.map { cuv_listener_refused($0) } ?? 0 }
 
-    /// Stops accepting. Twice is once.
+    /// Stops accepting; connections that wait already are handed over first, inside the call. Twice is once.
     public func close(_ onClosed: (() -> Void)? = nil) {
         guard let raw else { return }
         self.raw = nil

@@ -404,4 +404,35 @@ import Testing
             #expect(try busy.readToEnd().hasSuffix("hello"))
         }
     }
+
+    @Test("draining: a request that was on its way on an idle connection is answered and told to close")
+    func lateRequest() throws {
+        try Stage.run { stage in
+            let idle = try stage.connect()
+            try idle.send(Self.head)
+            let service = try stage.service.accept()
+            _ = try service.read(until: "\r\n\r\n")
+            try service.send(Self.answer)
+            _ = try idle.read(Self.answer.utf8.count)
+            stage.drain()
+            try idle.send(Self.head)
+            _ = try service.read(until: "\r\n\r\n")
+            try service.send(Self.answer)
+            let answer = try idle.readToEnd().lowercased()
+            #expect(answer.contains("connection: close") && answer.hasSuffix("hello"))
+        }
+    }
+
+    @Test("draining: a new client is served and told to close")
+    func lateClient() throws {
+        try Stage.run { stage in
+            stage.drain()
+            let client = try stage.connect()
+            try client.send(Self.head)
+            let service = try stage.service.accept()
+            _ = try service.read(until: "\r\n\r\n")
+            try service.send(Self.answer)
+            #expect(try client.readToEnd().lowercased().contains("connection: close"))
+        }
+    }
 }

@@ -93,6 +93,7 @@ final class Corner {
         var settings = HTTPProxySettings(role: .server)
         settings.timeout = timeout
         settings.headLimits = HeadLimits(bytes: 100_000)
+        settings.drainIdleTimeout = 300
         let provider: any UpstreamProvider = corners.count == 1 ? pool : RestlessProvider(pool, index: index, loops: corners.count)
         let proxy = HTTPProxy(settings, loop: loop, index: index, provider: provider, log: log, metrics: ProxyMetrics(), accessLog: nil)
         proxy.moveAway = { moving, arrival, index in

@@ -2,6 +2,7 @@
 // TCP connections: bytes, kept bytes, half close, abort, refusal, moving between loops.
 // Real sockets on loopback; scripts run on the loops' threads.
 
+import Glibc
 import PikoEngine
 import Testing
 
@@ -116,6 +117,63 @@ import Testing
         }
     }
 
+    @Test("listener: connections that wait at its end are handed over, not reset")
+    func lastConnections() throws {
+        try withLoops { loops in
+            let (done, seen) = (Signal(), Seen())
+            loops[0].post {
+                let listener = try! Listener.listen(at: SocketAddress(host: "127.0.0.1", port: 0)!, on: loops[0]) {
+                    let server = Script()
+                    server.onRead = { seen.text += text($1); return $1.count }
+                    server.onClose = { seen.errors.append($0); done.fire() }
+                    seen.numbers.append(1)
+                    $0.handler = server
+                    $0.startReading()
+                }
+                // The system accepts while this loop's thread is here.
+                let clients = (0..<3).map { _ in waitingClient(of: listener.address!.port) }
+                listener.close()
+                for client in clients {
+                    send(client, "a", 1, 0)
+                    close(client)
+                }
+            }
+            #expect(done.wait(3))
+            #expect(seen.numbers == [1, 1, 1])
+            #expect(seen.text == "aaa" && seen.errors == [nil, nil, nil])
+        }
+    }
+
+    @Test("connection: one let go behind its close is ended at once, and its peer gets all of it")
+    func letGo() throws {
+        try withLoops { loops in
+            let (done, seen) = (Signal(), Seen())
+            loops[0].post {
+                let client = Script()
+                let server = Script()
+                let reader = Box<Connection>()
+                client.onRead = { seen.text += text($1); return $1.count }
+                client.onClose = { seen.errors.append($0); done.fire() }
+                server.onClose = {
+                    seen.numbers.append(seen.text.count)
+                    seen.errors.append($0)
+                    done.fire()
+                    reader.value?.startReading()
+                    reader.value = nil
+                }
+                try! Pair.make(on: loops[0], client: client, server: server) {
+                    reader.value = $0.client
+                    $0.server.write(String(repeating: "x", count: 30_000))
+                    $0.server.close()
+                    $0.server.letGo()
+                }
+            }
+            #expect(done.wait(2))
+            #expect(seen.numbers == [0])  // nobody had read when it was gone
+            #expect(seen.text.count == 30_000 && seen.errors == [nil, nil])
+        }
+    }
+
     @Test("dialer: resolves a name and tries its addresses")
     func names() throws {
         try withLoops { loops in
@@ -179,6 +237,20 @@ import Testing
             #expect(loops[0].sync { seen.numbers } == [1])
         }
     }
+}
+
+/// A blocking socket that the system has connected to the port, whether or not anybody has accepted it.
+private func waitingClient(of port: UInt16) -> Int32 {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    let connected = withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+    }
+    precondition(connected == 0, "loopback connects")
+    return descriptor
 }
 
 /// Holds something that a closure needs and that is made after it.

@@ -25,7 +25,8 @@ int cuv_listener_address(const cuv_listener *listener, cuv_address *out);
 /// Connections that were refused because no descriptor was left.
 uint64_t cuv_listener_refused(const cuv_listener *listener);
 
-/// Stops listening. ctx is not used again after on_closed (may be NULL), which follows in a later turn.
+/// Stops listening. Connections that wait already are handed over first, inside the call. ctx is not used again after on_closed (may be NULL),
+/// which follows in a later turn.
 void cuv_listener_close(cuv_listener *listener, void (*on_closed)(void *ctx));
 
 #endif

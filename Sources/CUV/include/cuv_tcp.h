@@ -24,6 +24,10 @@ size_t cuv_address_print(const cuv_address *address, char out[64]);
 /// TCP_NODELAY is on; keep-alive probes after 60 s find peers that vanished.
 cuv_stream *cuv_tcp_dial(cuv_loop *loop, const cuv_address *to, uint64_t timeout_ms, const cuv_owner *owner, void *ctx, int *error);
 
+/// Ends a stream that was closed, without waiting for the peer's end: the system still delivers what it has taken. Whatever is not a TCP stream,
+/// or has bytes queued yet, is aborted.
+void cuv_tcp_let_go(cuv_stream *stream);
+
 int cuv_tcp_peer_address(const cuv_stream *stream, cuv_address *out);
 int cuv_tcp_local_address(const cuv_stream *stream, cuv_address *out);
 

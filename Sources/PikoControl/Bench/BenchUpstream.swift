@@ -8,10 +8,10 @@ import PikoCore
 import PikoEngine
 
 /// A tunnel that answers.
-final class BenchUpstream: UpstreamTunnelsHandler {
+final class BenchUpstream: UpstreamTunnelHandler {
     private unowned let owner: BenchLoop
     private let endpoint: String
-    private var tunnels: UpstreamTunnels?
+    private var tunnel: UpstreamTunnel?
     private var hasConnected = false
 
     init(endpoint: String, owner: BenchLoop) {
@@ -23,33 +23,33 @@ final class BenchUpstream: UpstreamTunnelsHandler {
         let connect = owner.configuration.connect
         var settings = UpstreamTunnelSettings(endpointID: endpoint, url: connect.upstreamURL)
         settings.firstTimeout = connect.timeout.wholeMilliseconds
-        tunnels = UpstreamTunnels(settings, on: owner.loop, handler: self)
-        tunnels?.start()
+        tunnel = UpstreamTunnel(settings, on: owner.loop, handler: self)
+        tunnel?.start()
     }
 
-    func stop() { tunnels?.stop() }
+    func stop() { tunnel?.stop() }
 
-    func tunnels(_ tunnels: UpstreamTunnels, didAccept stream: Connection) {
+    func tunnel(_ tunnel: UpstreamTunnel, didAccept stream: Connection) {
         owner.openStreams += 1
         stream.handler = EchoStream { [unowned owner] in owner.openStreams -= 1 }
         stream.startReading()
     }
 
-    func tunnels(_ tunnels: UpstreamTunnels, didConnectTo node: String?) {
+    func tunnelDidConnect(_ tunnel: UpstreamTunnel) {
         if !hasConnected { owner.tunnelIsReady() }
         hasConnected = true
     }
 
-    func tunnels(_ tunnels: UpstreamTunnels, didMeet trouble: UpstreamTrouble) {
+    func tunnel(_ tunnel: UpstreamTunnel, didLose reason: String, attempt: Int, retryIn milliseconds: UInt64) {
         owner.log.warn("not connected to server") {
             $0.add("endpoint_id", endpoint)
-            $0.add("error", trouble.reason)
+            $0.add("error", reason)
         }
     }
 
-    func tunnels(_ tunnels: UpstreamTunnels, didFail failure: DialFailure) {
+    func tunnel(_ tunnel: UpstreamTunnel, didFail failure: DialFailure) {
         owner.tunnelFailed("upstream \(endpoint): \(failure.description)")
     }
 
-    func tunnelsDidEnd(_ tunnels: UpstreamTunnels) { owner.tunnelDidEnd() }
+    func tunnelDidEnd(_ tunnel: UpstreamTunnel) { owner.tunnelDidEnd() }
 }

@@ -2,7 +2,6 @@
 // Puts gossip into a server node: binds its port, tells it what to say of this node, hands it the tunnels' counts, takes its readiness.
 // Started by the main thread; all else on the control loop.
 
-import Dispatch
 import PikoCore
 import PikoEngine
 import Synchronization
@@ -80,13 +79,9 @@ extension ControlLoop {
         }
     }
 
-    /// Tells the cluster that this node leaves, and waits until up to three nodes have heard it, for about a second at most. Main thread only.
-    static func leaveCluster(on face: LoopBound<ControlLoop>) {
-        let done = DispatchSemaphore(value: 0)
-        let isAsked = face.sync { control -> Bool in
-            control.gossip?.leave { done.signal() }
-            return control.gossip != nil
-        }
-        if isAsked == true { _ = done.wait(timeout: .now() + 5) }
+    /// Tells the cluster that this node leaves. `completion` runs once: when up to three nodes have heard it, after about a second at the latest.
+    func leave(completion: @escaping () -> Void) {
+        guard let gossip else { return completion() }
+        gossip.leave(completion: completion)
     }
 }

@@ -32,6 +32,9 @@ public final class Turnstile: Sendable {
     public var hasFailed: Bool { failure.load(ordering: .sequentiallyConsistent) }
     public var signalCount: Int { signals.load(ordering: .sequentiallyConsistent) }
 
+    /// Waits until somebody knocks, for so many milliseconds at most.
+    public func rest(atMost milliseconds: Int) { _ = knock.wait(timeout: .now() + .milliseconds(milliseconds)) }
+
     /// Waits until `isOver` or, when given, for so many milliseconds. True when it is over.
     public func wait(atMost milliseconds: UInt64? = nil, until isOver: () -> Bool) -> Bool {
         let deadline = milliseconds.map { DispatchTime.now() + .milliseconds(Int(clamping: $0)) } ?? .distantFuture

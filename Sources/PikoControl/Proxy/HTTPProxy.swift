@@ -95,7 +95,11 @@ public final class HTTPProxy {
         for connection in connections { connection.giveUp(on: pool) }
     }
 
-    /// Ends connections between requests; those that have one are told to close behind it.
+    /// Clients that have sent a first request so far.
+    public internal(set) var arrivals: UInt64 = 0
+
+    /// From now on every response says that its connection ends. A connection without a request ends after a while
+    /// (HTTPProxySettings.drainIdleTimeout): its client may be sending one.
     public func drain() {
         isDraining = true
         for connection in connections { connection.drain() }
@@ -113,6 +117,10 @@ public final class HTTPProxy {
     public var connectionCount: Int { connections.count }
     /// Those that clients have something to do with: without members' that wait for a request while this node leaves.
     public var busyCount: Int { connections.count - waitingMembers }
+    /// Those of them that carry another protocol by now.
+    public var upgradedCount: Int { connections.count { $0.isUpgraded } }
+    /// Those of them that wait for a client's request, or for its end.
+    public var idleCount: Int { connections.count { $0.isAtRest } }
 }
 
 // MARK: For its connections

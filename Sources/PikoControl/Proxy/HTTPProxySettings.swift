@@ -27,6 +27,8 @@ public struct HTTPProxySettings: Sendable {
     public var readHeaderTimeout: UInt64 = 10_000
     /// Between requests; and a request's body that stands still, with nothing else moving either, is given up after one to two times this.
     public var idleTimeout: UInt64 = 300_000
+    /// The same once this process leaves: time for a request that is on its way.
+    public var drainIdleTimeout: UInt64 = 2_000
     /// The whole request, from the end of its head.
     public var readTimeout: UInt64 = 0
     /// The whole response, from the end of the request's head.

@@ -56,7 +56,7 @@ extension ProxyConnection {
     }
 
     private func awaitNext() {
-        if proxy.isDraining { return close() }
+        if proxy.isDraining, isOfMember { awaitMember() }
         setClock(idleTimeout)
         if isReading { return }
         if downstream.keptCount > 0 {
@@ -66,10 +66,13 @@ extension ProxyConnection {
         }
     }
 
-    /// It is for a member to end a connection between nodes, not for this node, which might cut into its next request.
+    /// Milliseconds without a request. It is for a member to end a connection between nodes, not for this node, which might cut into its next
+    /// request.
     private var idleTimeout: UInt64 {
         let own = proxy.settings.idleTimeout
-        return isOfMember && own > 0 ? max(own, 2 * NodePool.idleTimeout) : own
+        if isOfMember { return own > 0 ? max(own, 2 * NodePool.idleTimeout) : 0 }
+        guard proxy.isDraining else { return own }
+        return own > 0 ? min(own, proxy.settings.drainIdleTimeout) : proxy.settings.drainIdleTimeout
     }
 
     // MARK: To another loop

@@ -40,7 +40,7 @@ extension ProxyConnection {
     private func headDidBegin() {
         headBegan = true
         // A new connection's clock runs since its opening.
-        if requestsServed > 0 { setClock(proxy.settings.readHeaderTimeout) }
+        if requestsServed > 0 || proxy.isDraining { setClock(proxy.settings.readHeaderTimeout) }
     }
 
     private func headDidEnd() {
@@ -80,6 +80,7 @@ extension ProxyConnection {
         headDidEnd()
         traits = head.traits
         settleReach(head)
+        if requestsServed == 0 { proxy.arrivals &+= 1 }
         let inHand = beginExchange(headCount: count, behind: bytes.count - count)
         if proxy.settings.role == .server, ReservedPath.contains(head.pathAndQuery) {
             return serveReserved(head, bytes, count) ?? count + inHand

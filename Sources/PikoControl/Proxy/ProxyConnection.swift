@@ -116,7 +116,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     /// Begins to read the first head.
     func start() {
         downstream.handler = self
-        setClock(proxy.settings.readHeaderTimeout)
+        setClock(proxy.isDraining ? proxy.settings.drainIdleTimeout : proxy.settings.readHeaderTimeout)
         downstream.startReading()
     }
 
@@ -268,36 +268,36 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
 
     private func endDidNotCome() {
         guard !downstreamIsGone else { return deadline = .max }
-        if downstream.queued == 0 { cut() } else { setClock(Self.farewell) }
+        if downstream.queued == 0 { downstream.letGo() } else { setClock(Self.farewell) }
     }
 
     /// Ends it now.
     func cut() {
         if state == .exchange { return handle(.clientGone) }
         if state == .parked { forgetParked() }
+        let hasEnded = state == .over
         state = .over
         deadline = .max
-        if !downstreamIsGone { downstream?.abort() }
+        guard !downstreamIsGone else { return }
+        // What a client reads slowly is with the system already, which goes on delivering.
+        if hasEnded { downstream?.letGo() } else { downstream?.abort() }
     }
 
-    /// Ends it if nothing was asked; a request at hand is finished. A stream that a server has just opened has its request behind it.
+    var isUpgraded: Bool { state == .exchange && exchange.phase == .tunnel }
+    var isAtRest: Bool { (state == .idle && !isWaitingMember) || state == .over }
+
+    /// It ends with the request at hand, or soon if nothing is asked.
     func drain() {
         switch state {
-        case .idle: if !headBegan { drainIdle() }
+        case .idle: if !headBegan { isOfMember ? awaitMember() : setClock(proxy.settings.drainIdleTimeout) }
         case .exchange, .parked: exchange.stopKeepingClient()
         case .over: if !downstreamIsGone { setClock(Self.farewell) }
         }
     }
 
-    private func drainIdle() {
-        if isOfMember { return awaitMember() }
-        let isFresh = requestsServed == 0 && proxy.settings.role == .agent
-        if !isFresh { close() }
-    }
-
     /// A member may be sending a request just now that it could not send again elsewhere. It is answered, and told to close; the member
     /// ends the connection by itself when it hears that this node has left.
-    private func awaitMember() {
+    func awaitMember() {
         guard !isWaitingMember else { return }
         isWaitingMember = true
         proxy.waitingMembers += 1

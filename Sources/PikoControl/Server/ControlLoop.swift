@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The server's control loop: signals, the admin port and gossip.
+// The server's control loop: signals, the admin port, gossip and rebalancing.
 // Loop-confined. It asks the worker loops for numbers and never reaches into them.
 
 import PikoCore
@@ -9,6 +9,7 @@ import PikoEngine
 final class ControlLoop: EndingControl {
     private let signals: StopSignals
     private let port: AdminPort
+    private let rebalancer: Rebalancer?
     let loop: EventLoop
     let node: ServerNode
     /// From the binding of its port on.
@@ -20,6 +21,7 @@ final class ControlLoop: EndingControl {
         self.node = node
         let pages = AdminPages(node: node, loop: loop)
         port = AdminPort(loop: loop) { pages.respond(to: $0, query: $1, $2) }
+        rebalancer = Rebalancer(node, on: loop)
     }
 
     /// Serves the admin port at this address.

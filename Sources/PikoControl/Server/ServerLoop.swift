@@ -12,7 +12,9 @@ final class ServerLoop: EndingLoop {
     let index: Int
     let loop: EventLoop
     let upstreamLog: Log
-    /// Handshakes and relays under way.
+    /// Agents' connections that are no tunnels yet.
+    let handshakes = Residents()
+    /// TCP connections under way.
     let residents = Residents()
     private(set) var tunnels: [UInt64: ServerTunnel] = [:]
     let metrics = ProxyMetrics()
@@ -20,6 +22,7 @@ final class ServerLoop: EndingLoop {
     private(set) lazy var otherNodes = NodePool(loop: loop, log: node.log.named("proxy"))
     private(set) var isDraining = false
     private var listeners: [Listener] = []
+    private(set) lazy var departures = Departures(on: loop)
 
     private(set) lazy var proxy = makeProxy()
 
@@ -29,12 +32,13 @@ final class ServerLoop: EndingLoop {
         loop = node.loops.members[index].loop
         upstreamLog = node.log.named("upstream")
         residents.onEmpty = { [turnstile = node.turnstile] in turnstile.wake() }
+        handshakes.onEmpty = { [unowned self] in if isDraining { node.turnstile.wake() } }
     }
 
     private func makeProxy() -> HTTPProxy {
         let log = node.log.named("proxy")
         let proxy = HTTPProxy(
-            HTTPProxySettings(node.configuration.proxy, nodeID: node.id), loop: loop, index: index, provider: upstreams, log: log,
+            HTTPProxySettings(node.configuration, nodeID: node.id), loop: loop, index: index, provider: upstreams, log: log,
             metrics: metrics, accessLog: AccessLog(log: log, configuration: node.configuration.proxy.accessLog))
         proxy.tcpTunnels = self
         proxy.membership = Membership(of: node.cluster, on: loop)
@@ -103,19 +107,55 @@ final class ServerLoop: EndingLoop {
         if tunnels.isEmpty { node.turnstile.wake() }
     }
 
-    /// Accepts no more; what runs goes on.
+    /// The node is about to leave: no new tunnels, agents of ours are told to move, clients that their connection ends. The ports stay open.
     func drain() {
         isDraining = true
+        proxy.drain()
+        for tunnel in tunnels.values { tunnel.askToMove() }
+    }
+
+    /// What comes to the ports from now on is refused by the system.
+    func stopListening() {
         for listener in listeners { listener.close() }
         listeners = []
-        proxy.drain()
+    }
+
+    /// Original agents cannot be told to move: each is reset when its last stream has ended.
+    func retireOriginals() {
+        for tunnel in tunnels.values where !tunnel.speaksGoAway { departures.add(tunnel, patience: .max) }
+    }
+
+    /// Has so many tunnels move to other nodes, first those whose clients do not notice.
+    func shed(_ count: Int) {
+        let candidates = tunnels.values.filter(\.isSettled).map { (tunnel: $0, price: $0.speaksGoAway ? 0 : $0.streamCount + 1) }
+        for (tunnel, _) in candidates.sorted(by: { $0.price < $1.price }).prefix(count) {
+            if tunnel.speaksGoAway {
+                tunnel.askToMove()
+            } else {
+                departures.add(tunnel, patience: node.configuration.gracePeriod.wholeMilliseconds)
+            }
+        }
     }
 
     /// What clients have under way.
     var busyCount: Int { residents.count + proxy.busyCount }
 
+    /// Numbers for whoever decides how the node leaves.
+    var load: ServerLoad {
+        let idle = proxy.idleCount
+        let upgraded = proxy.upgradedCount
+        return ServerLoad(
+            arrivals: proxy.arrivals, idle: idle, requests: proxy.busyCount - idle - upgraded, upgrades: upgraded,
+            relays: residents.count, tunnels: tunnels.count)
+    }
+
+    /// Tunnels that serve and were not told to move.
+    var settledCount: Int { tunnels.values.count { $0.isSettled } }
+
     /// Ends the tunnels, agents of ours politely, and cuts what is left.
     func end() {
+        stopListening()
+        handshakes.abortAll()
         residents.abortAll()
         proxy.abortAll()
         otherNodes.drain()
@@ -124,24 +164,52 @@ final class ServerLoop: EndingLoop {
 
     /// Cuts what did not end by itself.
     func cut() {
+        handshakes.abortAll()
         residents.abortAll()
         proxy.abortAll()
         for tunnel in Array(tunnels.values) { tunnel.abort() }
     }
 
     /// Nothing is left on the loop but the state itself.
-    var isEnded: Bool { tunnels.isEmpty && residents.count + proxy.connectionCount == 0 }
+    var isEnded: Bool { tunnels.isEmpty && residents.count + handshakes.count + proxy.connectionCount == 0 }
+}
+
+/// What a loop of a server carries.
+struct ServerLoad: Sendable {
+    /// Clients that have sent a first request so far.
+    var arrivals: UInt64 = 0
+    /// Client connections between requests.
+    var idle = 0
+    var requests = 0
+    /// WebSockets and whatever else HTTP was left for.
+    var upgrades = 0
+    /// TCP connections.
+    var relays = 0
+    var tunnels = 0
+
+    var clients: Int { idle + requests + upgrades + relays }
+
+    mutating func add(_ other: ServerLoad) {
+        arrivals &+= other.arrivals
+        idle += other.idle
+        requests += other.requests
+        upgrades += other.upgrades
+        relays += other.relays
+        tunnels += other.tunnels
+    }
 }
 
 extension HTTPProxySettings {
-    fileprivate init(_ configuration: ProxyConfiguration, nodeID: String) {
+    fileprivate init(_ server: ServerConfiguration, nodeID: String) {
         self.init(role: .server)
         self.nodeID = nodeID
+        let configuration = server.proxy
         let http = configuration.http
         headLimits = HeadLimits(bytes: http.maxHeaderBytes)
         timeout = configuration.timeout.wholeMilliseconds
         readHeaderTimeout = http.readHeaderTimeout.wholeMilliseconds
         idleTimeout = http.idleTimeout.wholeMilliseconds
+        drainIdleTimeout = max(1, min(drainIdleTimeout, server.gracePeriod.wholeMilliseconds / 2))
         readTimeout = http.readTimeout.wholeMilliseconds
         writeTimeout = http.writeTimeout.wholeMilliseconds
     }

@@ -14,7 +14,6 @@ final class ServerNode: Sendable {
     let loops: LoopGroup<ServerLoop>
     let registry: TunnelRegistry
     let cluster: Cluster
-    let listeners = ListenerClaims()
     let turnstile: Turnstile
     /// Client connections now.
     let connections = Atomic<Int>(0)
@@ -26,6 +25,8 @@ final class ServerNode: Sendable {
     let isReady = Atomic<Bool>(false)
     /// Has joined its cluster, or is the first or only node of it.
     let hasCluster = Atomic<Bool>(false)
+    /// The other nodes have heard that this one leaves.
+    let hasLeft = Atomic<Bool>(false)
 
     init(configuration: ServerConfiguration, log: Log, turnstile: Turnstile) throws(EngineError) {
         self.configuration = configuration
@@ -44,6 +45,9 @@ final class ServerNode: Sendable {
         settings.maxStreams = limit == 0 ? .max : UInt32(clamping: limit)
         return settings
     }
+
+    /// Other nodes that are active.
+    var otherNodes: [ClusterNode] { cluster.nodes.filter { $0.id != id && $0.status == .active } }
 
     /// Takes a place for a client connection. False at the limit. Given back with `leave`.
     func enter() -> Bool {

@@ -28,9 +28,7 @@ public final class ServerProcess {
             } start: { face in
                 try start(node, face)
             } drain: { face in
-                node.isReady.store(false, ordering: .sequentiallyConsistent)
-                frame.finish(node.loops)
-                ControlLoop.leaveCluster(on: face)
+                ServerDrain(node: node, control: face, frame: frame).run()
             }
         }
     }

@@ -7,17 +7,26 @@ import PikoEngine
 
 /// An agent's tunnel, at the server's end. Loop-confined.
 final class ServerTunnel: TunnelSessionHandler {
+    private enum Stage {
+        case serving
+        /// The agent was told to move; it is selected until the agent says that it has.
+        case told
+        /// Not selected any more; what runs on it goes on.
+        case retired
+    }
+
     let id: TunnelID
     let endpoint: String
     private let registry: TunnelRegistry
     private let log: Log
-    private let speaksGoAway: Bool
+    /// An agent of ours: it can be told to move, and reconnects after a polite end. Original ones exit then, and are reset instead.
+    let speaksGoAway: Bool
+    private var stage = Stage.serving
     private let onClosed: (ServerTunnel) -> Void
     private(set) var session: TunnelSession?
 
     /// - Parameters:
     ///   - id: a place taken in the registry; given back when the tunnel has closed.
-    ///   - speaksGoAway: an agent of ours, which reconnects after a polite end. Original ones exit then, and are reset instead.
     init(
         id: TunnelID, endpoint: String, registry: TunnelRegistry, log: Log, speaksGoAway: Bool,
         onClosed: @escaping (ServerTunnel) -> Void
@@ -43,18 +52,33 @@ final class ServerTunnel: TunnelSessionHandler {
         return try session.open(handler: handler)
     }
 
-    /// Is not selected any more and ends: politely for agents of ours, by reset for original ones (protocol.md, "yamux").
-    func end() {
-        registry.retire(id)
-        guard speaksGoAway else { session?.abort(); return }
+    /// Serves, and nobody has asked it to go.
+    var isSettled: Bool { stage == .serving }
+    var streamCount: Int { session?.streamCount ?? 0 }
+
+    /// Tells an agent of ours to move. It opens its next tunnel first; until it says that it has, this one serves on. Once is enough.
+    func askToMove() {
+        guard speaksGoAway, stage == .serving else { return }
+        stage = .told
         session?.goAway()
-        session?.close()
+    }
+
+    /// Is not selected any more; what runs on it goes on.
+    func retire() {
+        stage = .retired
+        registry.retire(id)
+    }
+
+    /// Ends with all that runs on it: politely for agents of ours, by reset for original ones (protocol.md, "yamux").
+    func end() {
+        retire()
+        if speaksGoAway { session?.close() } else { session?.abort() }
     }
 
     func abort() { session?.abort() }
 
     func sessionIsGoingAway(_ session: TunnelSession, code: UInt32) {
-        registry.retire(id)
+        retire()
         log.peer(.info, "upstream going away") {
             $0.add("endpoint_id", endpoint)
             $0.add("code", code)

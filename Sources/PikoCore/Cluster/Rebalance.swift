@@ -12,10 +12,11 @@ public struct Rebalance: Sendable {
 
     /// How many tunnels are to move now. Once a second.
     /// - Parameters:
-    ///   - own: this node's tunnels, without those that have been told to move.
+    ///   - own: this node's tunnels, without those that are about to go.
+    ///   - going: those that are: some node will have them.
     ///   - others: the tunnels of each other active node, as they say.
-    public mutating func tick(own: Int, others: [Int]) -> Int {
-        let average = others.reduce(Double(own)) { $0 + Double(max($1, 0)) } / Double(others.count + 1)
+    public mutating func tick(own: Int, going: Int = 0, others: [Int]) -> Int {
+        let average = others.reduce(Double(own) + Double(going)) { $0 + Double(max($1, 0)) } / Double(others.count + 1)
         guard isAbove(average, own: own, others: others) else {
             allowance = 0
             return 0

@@ -61,12 +61,11 @@ extension ServerConfiguration {
     }
 
     private static var rebalance: [ConfigurationKey<RebalanceConfiguration>] {
-        let keys: [ConfigurationKey<RebalanceConfiguration>] = [
+        [
             .init("threshold", \.threshold, .decimal(0...1_000_000), "How far above the cluster's average a node's tunnels may be, 0.2 for 20 %. 0: never rebalance."),
             .init("shed_rate", \.shedRate, .decimal(0...1), "Share of the average that a node closes each second to rebalance."),
             .init("min_conns", \.minConns, .integer(0...limit), "Tunnels that a node has at least before it rebalances."),
         ]
-        return keys.notYet()
     }
 
     private static var tenant: [ConfigurationKey<TenantConfiguration>] {

@@ -84,6 +84,14 @@ import Testing
         #expect(last < 400)
     }
 
+    @Test("rebalance: tunnels that are about to go count for the average, not for the node")
+    func going() {
+        var rebalance = Self.rebalance(0.2, rate: 1, least: 1)
+        #expect(rebalance.tick(own: 8, others: [0]) == 4)
+        for _ in 0..<5 { #expect(rebalance.tick(own: 4, going: 4, others: [0]) == 0) }  // slow agents
+        for moved in 0...4 { #expect(rebalance.tick(own: 4, going: 4 - moved, others: [moved]) == 0) }
+    }
+
     @Test("rebalance: lies of other nodes are no trap")
     func lies() {
         var rebalance = Self.rebalance(0.1, rate: 1, least: 0)

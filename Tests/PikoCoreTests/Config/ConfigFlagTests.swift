@@ -103,7 +103,7 @@ struct ConfigFlagTests {
 
     @Test("flags: what does not work yet is refused with any value but its default", arguments: [
         ("--proxy.tls.cert", "c.pem"), ("--proxy.auth.hmac-secret-key", "k"), ("--upstream.auth.jwks.endpoint", "u"),
-        ("--upstream.rebalance.threshold", "0.2"), ("--proxy.tls.client.server-name", "n"),
+        ("--proxy.tls.client.server-name", "n"),
     ])
     func unsupported(flag: String, value: String) {
         #expect(message("\(flag)=\(value)") == "\(flag): not supported yet")
