@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from harness.ports import free_port
 from harness.usage import eventually
 from peer.agent import FakeAgent
 from peer.client import Client, fetch
@@ -204,6 +205,21 @@ def test_what_another_nodes_tunnels_refuse_the_next_node_serves(piko, service):
         piko.until(front, knows(front, 2))
         for _ in range(20):
             assert fetch(front.proxy, "web", method="POST", body=b"x").status == 200
+
+
+@pytest.mark.parametrize("where", ["here", "there", "both"])
+def test_what_an_agent_without_its_service_cannot_serve_another_agent_does(piko, service, where):
+    front, home = piko.servers(2)
+    dead = [front] if where == "here" else [home] if where == "there" else [front, home]
+    for node in dead:
+        piko.agent("http", node, "web", f"127.0.0.1:{free_port()}")
+    assert fetch(front.proxy, "web").status == 502
+    piko.agent("http", home, "web", service.addr)
+    piko.until(front, lambda: sum(item["upstreams"] for item in front.nodes) == len(dead) + 1)
+    for number in range(30):
+        method, body = ("POST", b"x") if number % 2 else ("GET", None)
+        message = fetch(front.proxy, "web", method=method, body=body)
+        assert (message.status, message.get("x-piko-refused")) == (200, None), number
 
 
 def test_a_tcp_client_whose_tunnel_here_refuses_is_served_by_another_node(piko):

@@ -259,8 +259,11 @@ extension ProxyConnection {
             if !endpoint.isEmpty { $0.add("endpoint_id", endpoint) }
             $0.add("error", String(describing: error.text))
         }
-        answer(error.status, error.text, closes: closes, isRefusal: isForwarded && error.reachedNoService)
+        answer(error.status, error.text, closes: closes, isRefusal: toldOfRefusals && error.reachedNoService)
     }
+
+    /// The client is a node, which may send the request elsewhere.
+    private var toldOfRefusals: Bool { isForwarded || proxy.settings.role == .agent }
 
     /// Writes a whole response.
     func answer(_ status: UInt16, _ text: StaticString, closes: Bool, isRefusal: Bool = false) {

@@ -46,8 +46,8 @@ extension ProxyConnection {
             return refuseResponse(String(describing: fault.text), bytes)
         }
         response = proxy.responseHead.traits
-        if response.isRefused, let pool, pool.isOfNode {
-            handle(.upstreamDeclined(.declined))
+        if response.isRefused, let error = declining {
+            handle(.upstreamDeclined(error))
             return bytes.count
         }
         responseRest = UnsafeRawBufferPointer(rebasing: bytes[count...])
@@ -55,6 +55,12 @@ extension ProxyConnection {
         handle(.responseHead(response))
         responseRest = UnsafeRawBufferPointer(start: nil, count: 0)
         return responseTaken
+    }
+
+    /// What it means that the upstream refused; nil: it is a service, whose word that is not.
+    private var declining: ProxyError? {
+        if tunnel != nil { return .unreachable }
+        return pool?.isOfNode == true ? .declined : nil
     }
 
     // MARK: Ends of the upstream

@@ -9,7 +9,7 @@ public enum ErrorResponse {
     ///   - status: 100 to 999; the reason phrase is looked up.
     ///   - text: plain ASCII without quotes, backslashes or control bytes.
     ///   - omitsBody: the request was HEAD: the head is the same, the body is left out.
-    ///   - isRefusal: tells the node that forwarded the request that it was passed to nobody.
+    ///   - isRefusal: tells the node that sent the request that it was passed to nobody.
     /// - Returns: bytes of the body.
     @discardableResult
     public static func append(

@@ -53,7 +53,7 @@ public struct ResponseTraits: Sendable, Equatable {
     public var keepAlive = false
     /// 1xx but not 101: another head follows. Not to be passed on to an HTTP/1.0 client.
     public var isInterim = false
-    /// `x-piko-refused: 1` with 502 or 503: a node passed the request to nobody. Counts only from a cluster member.
+    /// `x-piko-refused: 1` with 502 or 503: a node or an agent passed the request to nobody. Counts only from those.
     public var isRefused = false
     /// 101, or 2xx to CONNECT: the connection belongs to another protocol behind this head.
     public var isUpgrade = false

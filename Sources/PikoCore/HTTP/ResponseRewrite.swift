@@ -16,7 +16,7 @@ extension ResponseHead {
     ///
     /// The version is HTTP/1.1 whatever the service spoke (RFC 9110 2.5). Hop-by-hop fields and what Connection nominates are
     /// removed as in a request; Upgrade is kept with 101 and 426, with its own `Connection: Upgrade`. `x-piko-refused` is removed:
-    /// it is a node's own word to another, never a service's.
+    /// it is a node's or an agent's own word, never a service's.
     public func write(_ rewrite: ResponseRewrite, to writer: HeadWriter) {
         precondition(!rewrite.removesChunks || rewrite.connection == .close, "ResponseRewrite: removesChunks needs close")
         writer.reserve(memory.count + 128)

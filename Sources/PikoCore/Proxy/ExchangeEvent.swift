@@ -13,7 +13,7 @@ public enum ExchangeEvent: Equatable, Sendable {
     case upstreamRefused(ProxyError)
     /// The upstream that `select` found could not be reached: nothing was sent, another may be asked.
     case dialFailed(ProxyError)
-    /// Another node answered that it has passed the request to nobody: as if it had never been sent.
+    /// Another node, or an agent, answered that it has passed the request to nobody: as if it had never been sent.
     case upstreamDeclined(ProxyError)
     /// The upstream's connection ended or broke, or it sends no more.
     case upstreamClosed

@@ -73,7 +73,11 @@ extension ProxyError {
 
     /// Whether it is certain that no service has seen the request: whoever sent it may send it elsewhere.
     public var reachedNoService: Bool {
-        retry == .always || kind == .noUpstreams || kind == .overloaded
+        switch kind {
+        case .noUpstreams, .overloaded: true
+        case .unreachable: retry != .idempotent
+        default: false
+        }
     }
 
     /// The status the client is answered with (protocol.md, "Choosing the endpoint of an HTTP request").
