@@ -147,7 +147,7 @@ import Testing
             stage.set("second", .unreachable)
             client = try stage.connect()
             try client.send(Self.get)
-            try first.accept().serve(Self.refusal)
+            try peer.serve(Self.refusal)
             let told = try client.read(until: "}")
             #expect(told.hasPrefix("HTTP/1.1 502 ") && !told.contains("refused"))
             #expect(told.hasSuffix("{\"error\":\"no available upstreams\"}"))

@@ -47,7 +47,7 @@ extension ProxyConnection {
         }
         response = proxy.responseHead.traits
         if response.isRefused, let error = declining {
-            handle(.upstreamDeclined(error))
+            takeRefusal(error, bytes.count - count)
             return bytes.count
         }
         responseRest = UnsafeRawBufferPointer(rebasing: bytes[count...])
@@ -63,6 +63,22 @@ extension ProxyConnection {
         return pool?.isOfNode == true ? .declined : nil
     }
 
+    /// A refusal that is there whole ends its exchange in good order: the connection may carry the next request.
+    private func takeRefusal(_ error: ProxyError, _ bodyCount: Int) {
+        if !exchange.isUploading, response.framing == .length(UInt64(bodyCount)) {
+            noteTried()
+            releaseUpstream(reusable: response.keepAlive)
+        }
+        handle(.upstreamDeclined(error))
+    }
+
+    /// Not again for this request.
+    private func noteTried() {
+        if let tunnel { tried.append(tunnel) }
+        tunnel = nil
+        if let node = pool?.settings.node, !upstreamIsStale { triedNodes.append(node) }
+    }
+
     // MARK: Ends of the upstream
 
     func releaseUpstream(reusable: Bool) {
@@ -76,9 +92,7 @@ extension ProxyConnection {
 
     func abortUpstream() {
         giveBack(&gatheredResponse)
-        if let tunnel { tried.append(tunnel) }
-        tunnel = nil
-        if let node = pool?.settings.node, !upstreamIsStale { triedNodes.append(node) }
+        noteTried()
         pool = nil
         guard let connection = upstream else { return }
         upstream = nil
