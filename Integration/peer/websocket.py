@@ -78,9 +78,9 @@ class WebSocket:
         return cls(wire, True, message.head)
 
     @classmethod
-    def accept(cls, wire, headers=()):
-        """Answers an upgrade as a server; `head` is the request's."""
-        head = http1.read_head(wire)
+    def accept(cls, wire, headers=(), head=None):
+        """Answers an upgrade as a server; `head` is the request's, where it was read already."""
+        head = head or http1.read_head(wire)
         assert head.get("upgrade").lower() == b"websocket", head.raw
         assert b"upgrade" in head.get("connection").lower(), head.raw
         assert head.get("sec-websocket-version") == b"13", head.raw

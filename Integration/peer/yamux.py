@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # yamux version 0 from its specification: frames as values, a session on a WebSocket, its streams.
 # A reader thread takes frames; streams block. Everything the other side does against the specification is noted in
-# `violations`. Hostile scripts use `manual` (nothing is answered by itself) and `send_frame`.
+# `violations`. Hostile scripts use `manual` (nothing but pings is answered by itself), `deaf` (not even those) and `send_frame`.
 
 import struct
 import threading
@@ -44,6 +44,7 @@ class Session:
         self.own_parity = opener % 2
         self.on_stream = on_stream
         self.manual = manual
+        self.deaf = False
         self.window = window
         self.grants = grants
         self.streams = {}
@@ -82,7 +83,7 @@ class Session:
             elif frame.type == GO_AWAY:
                 self.going_away = frame.length
             self.changed.notify_all()
-        if frame.type == PING and frame.flags & SYN and not self.manual:
+        if frame.type == PING and frame.flags & SYN and not self.deaf:
             self.send_frame(PING, ACK, 0, frame.length)
 
     def take_stream(self, frame):

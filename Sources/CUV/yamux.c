@@ -8,7 +8,8 @@
 
 enum { DEFAULT_STREAMS = 65536, DEFAULT_UNACKNOWLEDGED = 256 };
 enum { DEFAULT_WINDOW = 16 << 20, DEFAULT_SESSION_WINDOW = 64 << 20 };
-enum { DEFAULT_PING_MS = 30000, DEFAULT_PING_TIMEOUT_MS = 10000 };
+// A dead peer is noticed within 5 s at both ends. Either end's ping is a sign of life to the other, so one that asks is enough.
+enum { SERVER_PING_MS = 2200, CLIENT_PING_MS = 2600, DEFAULT_PING_TIMEOUT_MS = 2000 };
 
 static void carrier_ended(void *ctx, cuv_stream *carrier) {
     yamux_lose(ctx, 0);
@@ -61,8 +62,9 @@ static void configure(cuv_yamux *session, const cuv_yamux_config *config) {
     session->max_unacknowledged = (uint32_t)or_default(config->max_unacknowledged, DEFAULT_UNACKNOWLEDGED);
     session->growth.largest = (uint32_t)or_default(config->max_window, DEFAULT_WINDOW);
     session->growth.left = or_default(config->session_window, DEFAULT_SESSION_WINDOW);
-    session->ping_interval_ms = or_default(config->ping_interval_ms, DEFAULT_PING_MS);
+    session->ping_interval_ms = or_default(config->ping_interval_ms, config->client ? CLIENT_PING_MS : SERVER_PING_MS);
     session->ping_timeout_ms = or_default(config->ping_timeout_ms, DEFAULT_PING_TIMEOUT_MS);
+    session->peer_serves_late = config->peer_serves_late;
 }
 
 static void prepare(cuv_yamux *session) {
@@ -101,10 +103,16 @@ cuv_yamux *cuv_yamux_new(cuv_stream *carrier, const cuv_yamux_config *config, co
     prepare(session);
     // Sessions that came at once are not to ping at once for ever.
     uint64_t early = session->table.seed % (session->ping_interval_ms / 4 + 1);
-    session->ping_at_ms = cuv_loop_now_ms(loop) + session->ping_interval_ms - early;
-    yamux_need_timer(session, session->ping_at_ms);
+    session->tidied_ms = cuv_loop_now_ms(loop);
+    session->heard_ms = session->tidied_ms - early;
+    yamux_need_timer(session, session->heard_ms + session->ping_interval_ms);
     take_over(session, carrier);
     return session;
+}
+
+void yamux_tell_served(cuv_yamux *session) {
+    if (session->over || !session->heeded || session->alive > 0) return;
+    if (session->events->on_served) session->events->on_served(session->ctx, session);
 }
 
 void yamux_finish_when_empty(cuv_yamux *session) {
@@ -141,17 +149,23 @@ void yamux_oddity(cuv_yamux *session) {
     if (session->oddities - session->oddities_before > YAMUX_ODDITIES) yamux_fail(session, CUV_E_PROTOCOL, CW_YAMUX_PROTOCOL_ERROR);
 }
 
-void cuv_yamux_go_away(cuv_yamux *session, uint32_t code) {
-    if (session->over) return;
-    session->no_more_accepts = true;
+static void say_go_away(cuv_yamux *session, uint32_t code) {
+    if (session->said_go_away) return;
+    session->said_go_away = true;
     yamux_put(session, CW_YAMUX_GO_AWAY, 0, 0, code);
+}
+
+void cuv_yamux_go_away(cuv_yamux *session, uint32_t code) {
+    if (session->over || session->said_go_away) return;
+    say_go_away(session, code);
+    if (!session->over) yamux_ask_whether_heeded(session);
 }
 
 void cuv_yamux_close(cuv_yamux *session) {
     if (session->over) return;
     cuv_stream *carrier = session->carrier;
     yamux_speak(session);
-    if (!session->no_more_accepts) cuv_yamux_go_away(session, CW_YAMUX_NORMAL);
+    say_go_away(session, CW_YAMUX_NORMAL);
     yamux_write_batch(session);
     yamux_lose(session, 0);
     cuv_stream_close(carrier);

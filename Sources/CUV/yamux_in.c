@@ -87,6 +87,7 @@ static void take_ping(cuv_yamux *session, const cw_yamux_header *header) {
 
 static void take_go_away(cuv_yamux *session, uint32_t code) {
     session->no_more_opens = true;
+    yamux_refuse_unsent(session);
     if (session->events->on_go_away) session->events->on_go_away(session->ctx, session, code);
 }
 
@@ -135,6 +136,7 @@ static size_t take_payload(cuv_yamux *session, const uint8_t *bytes, size_t coun
 size_t yamux_on_read(void *ctx, cuv_stream *carrier, const uint8_t *bytes, size_t count) {
     (void)carrier;
     cuv_yamux *session = ctx;
+    session->heard_ms = cuv_loop_now_ms(session->loop);
     size_t taken = 0;
     while (taken < count && !session->over) {
         bool in_payload = session->payload_left > 0;

@@ -37,7 +37,8 @@ static void refuse(cuv_yamux *session, uint32_t id) {
 
 yamux_stream *yamux_accept(cuv_yamux *session, uint32_t id, bool bare) {
     if (id > session->peer_last_id) session->peer_last_id = id;
-    bool room = !session->no_more_accepts && session->alive < session->max_streams;
+    // After our go away too: the peer cannot have read it yet.
+    bool room = session->alive < session->max_streams;
     yamux_stream *stream = room ? yamux_stream_new(session, id, NULL, NULL) : NULL;
     if (!stream) {
         refuse(session, id);

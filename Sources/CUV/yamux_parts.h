@@ -50,6 +50,8 @@ void yamux_take_reset(yamux_stream *stream);
 void yamux_reset(yamux_stream *stream, int error);
 /// Ends it without a frame: the session is over.
 void yamux_stream_lose(yamux_stream *stream);
+/// Refuses all whose SYN has not left: the peer takes no more.
+void yamux_refuse_unsent(cuv_yamux *session);
 
 // yamux_open.c
 /// A SYN of the peer. The stream, or NULL: it was refused, or the session is over. `bare`: no data came with it. Calls the user.
@@ -61,7 +63,10 @@ void yamux_need_timer(cuv_yamux *session, uint64_t at_ms);
 void yamux_on_timer(void *ctx);
 /// A window is busy: the distance to the peer should be known by the time it is to be announced.
 void yamux_measure(cuv_yamux *session);
+/// Calls the user.
 void yamux_take_pong(cuv_yamux *session, uint32_t opaque);
+/// Asks behind our go away whether the peer has read it.
+void yamux_ask_whether_heeded(cuv_yamux *session);
 /// Starts the clock of a half closed stream, or that of one that was closed.
 void yamux_watch_half(yamux_stream *stream);
 void yamux_watch_lingering(yamux_stream *stream);
@@ -71,6 +76,8 @@ void yamux_watch_lingering(yamux_stream *stream);
 void yamux_fail(cuv_yamux *session, int error, uint32_t code);
 /// The session is over: streams break, on_closed follows when the carrier is closed (its ending is the caller's).
 void yamux_lose(cuv_yamux *session, int status);
+/// Calls on_served when we said go away, the peer has read it and no stream is left. The session may be over afterwards, never gone.
+void yamux_tell_served(cuv_yamux *session);
 /// Calls on_closed in this turn when nothing is left of the session.
 void yamux_finish_when_empty(cuv_yamux *session);
 /// Counts a broken rule that does no harm; endless ones end the session.

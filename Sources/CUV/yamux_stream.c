@@ -90,10 +90,18 @@ void yamux_reset(yamux_stream *stream, int error) {
     finish(stream, error);
 }
 
-// A peer that said go away answers what it had taken before that; one that was not even asked cannot have taken it.
+// One that was not even asked cannot have taken it. An original peer that said go away answers only what it had taken before that.
 static bool is_untaken(const yamux_stream *stream) {
+    const cuv_yamux *session = stream->session;
     if (stream->state & (YAMUX_WAITING | YAMUX_SYN_DUE)) return true;
-    return stream->session->no_more_opens && (stream->state & YAMUX_UNACKED);
+    return session->no_more_opens && !session->peer_serves_late && (stream->state & YAMUX_UNACKED);
+}
+
+void yamux_refuse_unsent(cuv_yamux *session) {
+    for (yamux_link *at = session->streams.next; at != &session->streams; at = at->next) {
+        yamux_stream *stream = CUV_CONTAINER(at, yamux_stream, all);
+        if (stream->state & (YAMUX_WAITING | YAMUX_SYN_DUE)) yamux_reset(stream, CUV_E_REFUSED);
+    }
 }
 
 void yamux_stream_lose(yamux_stream *stream) {
@@ -180,6 +188,7 @@ static void release(cuv_stream *base) {
     session->alive -= 1;
     cuv_loop_tally(base->loop)->streams -= 1;
     cuv_object_give(base->loop, stream, sizeof *stream);
+    yamux_tell_served(session);
     yamux_finish_when_empty(session);
 }
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// One timer a session for all that has a time: pings and their answers, frames that wait for company, half closed and closed streams.
+// One timer a session for all that has a time: silence and pings, frames that wait for company, half closed and closed streams.
 // On the loop's thread. The timer fires at the earliest of these or before; what is not due yet arms it again.
 #include "yamux_parts.h"
 
 enum {
     MEASURE_NS = 1000000000,   // no two measurements closer than this
     STOOD_STILL_MS = 1000,     // a timer that fires so late says more of us than of the peer
+    LAST_LOOK_MS = 50,         // before a verdict: what has come already is read
+    TIDY_MS = 30000,           // between two quiet moments
     NEARBY_NS = 500000,        // what a busy machine alone may take; a peer no further needs no larger windows
 };
 
@@ -18,11 +20,18 @@ void yamux_need_timer(cuv_yamux *session, uint64_t at_ms) {
 
 static void ping(cuv_yamux *session) {
     session->pinging = true;
+    session->looked_once = false;
     session->ping_id += 1;
     session->ping_sent_ns = cuv_now_ns();
-    session->ping_at_ms = cuv_loop_now_ms(session->loop) + session->ping_timeout_ms;
+    session->asked_ms = cuv_loop_now_ms(session->loop);
+    session->lost_at_ms = session->asked_ms + session->ping_timeout_ms;
     yamux_put(session, CW_YAMUX_PING, CW_YAMUX_SYN, 0, session->ping_id);
-    yamux_need_timer(session, session->ping_at_ms);
+    yamux_need_timer(session, session->lost_at_ms);
+}
+
+void yamux_ask_whether_heeded(cuv_yamux *session) {
+    ping(session);
+    session->last_question = session->ping_id;
 }
 
 void yamux_measure(cuv_yamux *session) {
@@ -37,17 +46,25 @@ static void learn(cuv_yamux *session, uint64_t nanoseconds) {
     else *known += (nanoseconds - *known) / 8;
 }
 
-void yamux_take_pong(cuv_yamux *session, uint32_t opaque) {
-    if (!session->pinging || opaque != session->ping_id) {
-        yamux_oddity(session);
-        return;
-    }
+static void measured(cuv_yamux *session) {
     session->pinging = false;
-    session->ping_at_ms = cuv_loop_now_ms(session->loop) + session->ping_interval_ms;
     session->round_trip_ns = cuv_now_ns() - session->ping_sent_ns;
     learn(session, session->round_trip_ns);
-    yamux_need_timer(session, session->ping_at_ms);
     if (session->events->on_round_trip) session->events->on_round_trip(session->ctx, session, session->round_trip_ns);
+}
+
+// An answer may be late: other bytes kept the session alive meanwhile, and another ping was sent after the next silence.
+static bool heeds(const cuv_yamux *session, uint32_t opaque) {
+    return session->said_go_away && !session->heeded && opaque - session->last_question <= session->ping_id - session->last_question;
+}
+
+void yamux_take_pong(cuv_yamux *session, uint32_t opaque) {
+    bool says_heeded = heeds(session, opaque);
+    if (session->pinging && opaque == session->ping_id) measured(session);
+    else if (!says_heeded) yamux_oddity(session);
+    if (!says_heeded) return;
+    session->heeded = true;
+    yamux_tell_served(session);
 }
 
 static void watch(yamux_stream *stream, yamux_link *list, uint64_t patience_ms) {
@@ -84,26 +101,39 @@ static uint64_t expire(yamux_link *list, uint64_t now, void (*end)(yamux_stream 
     return UINT64_MAX;
 }
 
-static void quiet_moment(cuv_yamux *session) {
+static void quiet_moment(cuv_yamux *session, uint64_t now) {
+    session->tidied_ms = now;
     session->oddities_before = session->oddities;
     yamux_table_shrink(&session->table);
 }
 
-static void keep_alive(cuv_yamux *session, uint64_t now) {
-    if (session->over || now < session->ping_at_ms) return;
-    if (!session->pinging) {
-        quiet_moment(session);
-        ping(session);
-        return;
-    }
+// Whatever the peer says is a sign of life, its own ping too; the answer itself is awaited by nobody.
+static bool is_in_doubt(const cuv_yamux *session) { return session->pinging && session->heard_ms <= session->asked_ms; }
+
+// When the next ping is due, or the verdict on one that nothing came after.
+static uint64_t next_look(const cuv_yamux *session) {
+    return is_in_doubt(session) ? session->lost_at_ms : session->heard_ms + session->ping_interval_ms;
+}
+
+static void judge(cuv_yamux *session, uint64_t now) {
     // A process that stood still itself has the answer waiting in its socket.
-    if (now - session->ping_at_ms >= STOOD_STILL_MS) {
-        session->ping_at_ms = now + STOOD_STILL_MS;
+    bool stood_still = now - session->lost_at_ms >= STOOD_STILL_MS;
+    if (stood_still || !session->looked_once) {
+        session->looked_once = true;
+        session->lost_at_ms = now + (stood_still ? STOOD_STILL_MS : LAST_LOOK_MS);
         return;
     }
     cuv_stream *carrier = session->carrier;
     yamux_lose(session, CUV_E_TIMEOUT);
     cuv_stream_abort(carrier);
+}
+
+static void keep_alive(cuv_yamux *session, uint64_t now) {
+    if (session->over) return;
+    if (now - session->tidied_ms >= TIDY_MS) quiet_moment(session, now);
+    if (now < next_look(session)) return;
+    if (is_in_doubt(session)) judge(session, now);
+    else ping(session);
 }
 
 static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
@@ -116,5 +146,5 @@ void yamux_on_timer(void *ctx) {
     if (session->lazy_at_ms && session->lazy_at_ms <= now) yamux_leave_soon(session);
     else if (session->lazy_at_ms) next = smaller(next, session->lazy_at_ms);
     keep_alive(session, now);
-    if (!session->over) yamux_need_timer(session, smaller(next, session->ping_at_ms));
+    if (!session->over) yamux_need_timer(session, smaller(next, next_look(session)));
 }

@@ -24,7 +24,7 @@ enum {
     YAMUX_LAZY_MS = 2,                 // or when they waited so long for some
     YAMUX_LINGER_MS = 5000,            // after a close: how long the peer may take to end its direction
     YAMUX_HALF_CLOSED_MS = 300000,     // without a byte: how long a half closed stream stays
-    YAMUX_ODDITIES = 10000,            // broken rules that are borne between two pings
+    YAMUX_ODDITIES = 10000,            // broken rules that are borne between two quiet moments
     YAMUX_LAST_ID = 0x7fffffff,        // then go away; ids never come round
 };
 
@@ -69,8 +69,11 @@ struct cuv_yamux {
     bool over;                    // no frame comes or leaves any more; streams are broken
     bool congested;               // the carrier is full: data waits
     bool no_more_opens;           // the peer's go away
-    bool no_more_accepts;         // ours
+    bool said_go_away;            // ours; what the peer opened before it read that is served
+    bool heeded;                  // the peer has read it: it opens nothing more
+    bool peer_serves_late;        // the peer, too, serves what was opened before its go away was read
     bool pinging;                 // a ping is not answered yet
+    bool looked_once;             // the verdict on a silent peer was put off, so that its last words can be read
 
     // out
     cuv_hook flush;
@@ -103,18 +106,22 @@ struct cuv_yamux {
     yamux_growth growth;
     uint64_t late;                // bytes that may still come for streams we reset
     uint64_t oddities;
-    uint64_t oddities_before;     // at the last ping
+    uint64_t oddities_before;     // at the last quiet moment
 
     // time
     cuv_timer *timer;
     uint64_t timer_at_ms;         // 0: not armed
     uint64_t lazy_at_ms;          // 0: nothing lazy
-    uint64_t ping_at_ms;          // the next ping, or when the one under way is too late
-    uint64_t ping_interval_ms;
-    uint64_t ping_timeout_ms;
+    uint64_t heard_ms;            // when anything came last
+    uint64_t asked_ms;            // when the ping under way was sent
+    uint64_t lost_at_ms;          // when it is too late for anything to come after it
+    uint64_t tidied_ms;
+    uint64_t ping_interval_ms;    // of silence, then a ping
+    uint64_t ping_timeout_ms;     // of silence after it, then the end
     uint64_t ping_sent_ns;
     uint64_t round_trip_ns;       // the last one
     uint32_t ping_id;
+    uint32_t last_question;       // the ping behind our go away
     yamux_link half;
     yamux_link lingering;
 };

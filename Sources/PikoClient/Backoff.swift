@@ -15,10 +15,13 @@ public struct Backoff: Sendable {
     public init() {}
 
     /// Milliseconds to wait now; the next wait may be twice as long.
-    /// - Parameter fraction: random, 0 to 1: how much of the present ceiling to wait.
-    public mutating func next(_ fraction: Double) -> UInt64 {
+    /// - Parameters:
+    ///   - fraction: random, 0 to 1: how much of the present ceiling to wait.
+    ///   - least: the ceiling is no lower this time, milliseconds.
+    ///   - most: nor higher.
+    public mutating func next(_ fraction: Double, atLeast least: UInt64 = floor, atMost most: UInt64 = ceiling) -> UInt64 {
         defer { limit = min(limit * 2, Self.ceiling) }
-        return UInt64(Double(limit) * fraction)
+        return UInt64(Double(min(max(limit, least), most)) * fraction)
     }
 
     /// After a success: the next wait is short again.

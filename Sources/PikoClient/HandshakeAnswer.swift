@@ -29,6 +29,8 @@ struct HandshakeAnswer {
     private let head = ResponseHead(limits: HeadLimits(bytes: headLimit, fields: 100))
     private var refusedStatus: Int?
     private(set) var agreesToHalfClose = false
+    /// Who answered, whatever the answer was.
+    private(set) var node = AnsweringNode()
 
     /// Looks at everything that came so far; takes nothing before it is decided.
     mutating func read(_ bytes: UnsafeRawBufferPointer, key: String) -> Reading {
@@ -39,6 +41,8 @@ struct HandshakeAnswer {
             if let fault = head.parse(UnsafeRawBufferPointer(rebasing: bytes[..<count]), answering: Self.request) {
                 return .failed(.malformed(String(describing: fault.text)))
             }
+            node = AnsweringNode(
+                name: head.fields.value(named: "x-piko-node"), nodes: head.fields.value(named: "x-piko-nodes"))
             return decide(count, body: UnsafeRawBufferPointer(rebasing: bytes[count...]), key: key)
         }
     }

@@ -75,6 +75,9 @@ public final class WebSocketDial: ConnectionHandler {
         self.completion = completion
     }
 
+    /// Who answered, as far as it has; settled when the completion runs.
+    public var node: AnsweringNode { answer.node }
+
     /// The completion runs exactly once, never inside this call; the connection arrives open, as a WebSocket, without a handler.
     @discardableResult
     public static func dial(

@@ -12,6 +12,8 @@ public protocol TunnelSessionHandler: AnyObject {
     func sessionIsGoingAway(_ session: TunnelSession, code: UInt32)
     /// A ping was answered after so many nanoseconds.
     func session(_ session: TunnelSession, roundTrip nanoseconds: UInt64)
+    /// After `goAway`: the peer has read it and all that it had opened has ended; nothing more comes.
+    func sessionIsServed(_ session: TunnelSession)
     /// Last call; all streams were closed before. nil: a clean end.
     func sessionDidClose(_ session: TunnelSession, error: EngineError?)
 }
@@ -20,6 +22,7 @@ extension TunnelSessionHandler {
     public func session(_ session: TunnelSession, didAccept stream: Connection) {}
     public func sessionIsGoingAway(_ session: TunnelSession, code: UInt32) {}
     public func session(_ session: TunnelSession, roundTrip nanoseconds: UInt64) {}
+    public func sessionIsServed(_ session: TunnelSession) {}
 }
 
 /// Bounds and clocks of a session. 0 means the default of the engine.
@@ -32,17 +35,20 @@ public struct TunnelSettings: Sendable {
     public var maxWindow: UInt32 = 0
     /// Bytes.
     public var sessionWindow: UInt64 = 0
-    /// Milliseconds.
+    /// Milliseconds of silence of the peer before a ping.
     public var pingInterval: UInt64 = 0
-    /// Milliseconds.
+    /// Milliseconds of silence after it before the session is lost.
     public var pingTimeout: UInt64 = 0
+    /// The peer serves what was opened before its go away was read (ours do); else that counts as refused when the session is lost.
+    public var peerServesLate = false
 
     public init(isClient: Bool) { self.isClient = isClient }
 
     fileprivate var raw: cuv_yamux_config {
         cuv_yamux_config(
             client: isClient, max_streams: maxStreams, max_unacknowledged: maxUnacknowledged, max_window: maxWindow,
-            session_window: sessionWindow, ping_interval_ms: pingInterval, ping_timeout_ms: pingTimeout)
+            session_window: sessionWindow, ping_interval_ms: pingInterval, ping_timeout_ms: pingTimeout,
+            peer_serves_late: peerServesLate)
     }
 }
 
@@ -89,7 +95,8 @@ public final class TunnelSession {
         return connection
     }
 
-    /// Tells the peer to open no new streams.
+    /// Tells the peer to open no new streams; those that it opens before it reads this are accepted still. `sessionIsServed` follows when the
+    /// last has ended. Twice is once.
     public func goAway(code: UInt32 = 0) {
         if let raw { cuv_yamux_go_away(raw, code) }
     }
@@ -156,6 +163,10 @@ nonisolated(unsafe) private let eventTable: UnsafePointer<cuv_yamux_events> = pe
         on_round_trip: { context, _, nanoseconds in
             let session = session(context)
             session.handler?.session(session, roundTrip: nanoseconds)
+        },
+        on_served: { context, _ in
+            let session = session(context)
+            session.handler?.sessionIsServed(session)
         },
         on_closed: { context, _, status in session(context).didClose(status) }
     ))

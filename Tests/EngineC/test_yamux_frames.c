@@ -150,15 +150,16 @@ static void a_refusal_is_told_from_a_reset(void) {
 }
 
 static void a_lost_session_refused_what_its_peer_cannot_have_taken(void) {
-    for (int said_go_away = 0; said_go_away < 2; said_go_away++) {
-        fixture *f = begin_with((cuv_yamux_config){.max_unacknowledged = 1});
+    for (int round = 0; round < 3; round++) {
+        bool said_go_away = round > 0, serves_late = round > 1;
+        fixture *f = begin_with((cuv_yamux_config){.max_unacknowledged = 1, .peer_serves_late = serves_late});
         heard *asked = open_one(f), *waiting = open_one(f);
         turn(f->loop);
         if (said_go_away) feed(f, GO_AWAY, 0, 0, 0);
         cuv_stream_break(&f->t->base, CUV_E_RESET);
         cuv_stream_finish_soon(&f->t->base, 0);
         for (int i = 0; i < 3; i++) turn(f->loop);
-        CHECK_EQUAL(asked->status, said_go_away ? CUV_E_REFUSED : CUV_E_SESSION_LOST);
+        CHECK_EQUAL(asked->status, said_go_away && !serves_late ? CUV_E_REFUSED : CUV_E_SESSION_LOST);
         CHECK_EQUAL(waiting->status, CUV_E_REFUSED);
         end(f);
     }

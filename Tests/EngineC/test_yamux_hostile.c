@@ -123,23 +123,83 @@ static void a_waiting_stream_leaves_without_a_trace(void) {
     end(f);
 }
 
-static void going_away(void) {
-    fixture *f = begin(false);
-    size_t at = 0;
+static void a_peer_that_goes_away_takes_no_more(void) {
+    fixture *f = begin_with((cuv_yamux_config){.max_unacknowledged = 1});
     int error = 0;
-    heard *a = open_one(f);
+    heard *a = open_one(f), *waiting = open_one(f);
     turn(f->loop);
+    CHECK_EQUAL(cuv_stream_write(waiting->stream, (const uint8_t *)"POST", 4, false), 0);
+    tap_forget(f->t);
     feed(f, GO_AWAY, 0, 0, 0);
-    CHECK(f->go_aways == 1 && f->code == 0);
+    turn(f->loop);
+    CHECK(f->go_aways == 1 && f->code == 0 && waiting->closed == 1 && waiting->status == CUV_E_REFUSED);
     CHECK(cuv_yamux_open(f->session, &owner, a, &error) == NULL && error == CUV_E_GOING_AWAY);
     feed_frame(f, DATA, ACK, 2, 2, "on", 2);
-    CHECK(a->count == 2);
-    tap_forget(f->t);
+    CHECK(a->count == 2 && a->closed == 0);
+    CHECK_EQUAL(f->t->out_count, 0);   // the one that waited left no trace
+    end(f);
+}
+
+// Opened in the very turn in which the go away came: its SYN would follow the answer to the ping behind that.
+static void a_syn_does_not_leave_behind_the_peers_go_away(void) {
+    fixture *f = begin(false);
+    uint8_t wire[24];
+    size_t at = 0;
+    cw_yamux_header_write(wire, &(cw_yamux_header){GO_AWAY, 0, 0, 0});
+    cw_yamux_header_write(wire + 12, &(cw_yamux_header){PING, SYN, 0, 9});
+    heard *a = open_one(f);
+    CHECK_EQUAL(cuv_stream_write(a->stream, (const uint8_t *)"x", 1, false), 0);
+    heard *b = open_one(f);
+    CHECK_EQUAL(cuv_stream_deliver(&f->t->base, wire, 24), 0);
+    turn(f->loop);
+    // Data takes the SYN along at once, so the first has left.
+    expect(f, &at, DATA, SYN, 2, 1);
+    expect(f, &at, PING, ACK, 0, 9);
+    expect_nothing(f, &at);
+    CHECK(a->closed == 0 && b->closed == 1 && b->status == CUV_E_REFUSED);
+    end(f);
+}
+
+// The peer opened it before it read our go away: it is served, and only then nothing more can come.
+static void what_comes_behind_our_go_away_is_served(void) {
+    fixture *f = begin(true);
+    size_t at = 0;
     cuv_yamux_go_away(f->session, 0);
-    feed(f, WINDOW, SYN, 1, 0);
+    turn(f->loop);
     expect(f, &at, GO_AWAY, 0, 0, 0);
-    expect(f, &at, WINDOW, RST, 1, 0);
-    CHECK_EQUAL(f->accepted, 0);
+    expect(f, &at, PING, SYN, 0, 1);
+    expect_nothing(f, &at);
+    feed_frame(f, DATA, SYN | FIN, 2, 3, "GET", 3);
+    CHECK(f->accepted == 1 && f->h[0]->count == 3 && f->served == 0);
+    feed(f, PING, ACK, 0, 1);
+    turn(f->loop);
+    CHECK(f->served == 0);
+    cuv_stream_close(f->h[0]->stream);
+    for (int i = 0; i < 3; i++) turn(f->loop);
+    CHECK(f->h[0]->closed == 1 && f->h[0]->status == 0 && f->served == 1);
+    end(f);
+}
+
+static void an_idle_session_is_served_at_the_answer_to_its_go_away(void) {
+    fixture *f = begin_with((cuv_yamux_config){.client = true, .ping_interval_ms = 5, .ping_timeout_ms = 500});
+    size_t at = 0;
+    await_frames(f);
+    expect(f, &at, PING, SYN, 0, 1);
+    cuv_yamux_go_away(f->session, 0);
+    cuv_yamux_go_away(f->session, 0);   // twice is once
+    turn(f->loop);
+    expect(f, &at, GO_AWAY, 0, 0, 0);
+    expect(f, &at, PING, SYN, 0, 2);
+    expect_nothing(f, &at);
+    turn_for(f->loop, 0.005);   // the clock has moved on from the ping
+    feed(f, PING, ACK, 0, 1);
+    CHECK(f->served == 0);
+    // Bytes came, then silence: another ping. The answer to the one behind the go away still counts.
+    await_frames(f);
+    expect(f, &at, PING, SYN, 0, 3);
+    feed(f, PING, ACK, 0, 2);
+    CHECK(f->served == 1 && cuv_yamux_oddities(f->session) == 1);
+    cuv_yamux_close(f->session);
     end(f);
 }
 
@@ -188,6 +248,51 @@ static void an_unanswered_ping_ends_the_session(void) {
     CHECK(f->round_trips == 1 && cuv_yamux_round_trip(f->session) > 0);
     turn_until(f->loop, is_closed, f, 5);
     CHECK(f->closed == 1 && f->status == CUV_E_TIMEOUT);
+    end(f);
+}
+
+static bool has_asked_again(void *ctx) { return ((fixture *)ctx)->session->ping_id > 1; }
+
+// A peer that never answers a ping but says something now and then is there; the next silence has a ping of its own.
+static void whatever_the_peer_says_is_a_sign_of_life(void) {
+    fixture *f = begin_with((cuv_yamux_config){.ping_interval_ms = 20, .ping_timeout_ms = 500});
+    size_t at = 0;
+    await_frames(f);
+    expect(f, &at, PING, SYN, 0, 1);
+    turn_for(f->loop, 0.005);   // the clock has moved on from the ping
+    feed(f, PING, SYN, 0, 77);
+    expect(f, &at, PING, ACK, 0, 77);
+    turn_until(f->loop, has_asked_again, f, 5);
+    CHECK(f->closed == 0);
+    end(f);
+}
+
+// Its own pings keep the peer's clock quiet: who hears something asks nothing.
+static void who_hears_something_asks_nothing(void) {
+    fixture *f = begin_with((cuv_yamux_config){.client = true, .ping_interval_ms = 2000});
+    size_t at = 0;
+    for (int i = 0; i < 30; i++) {
+        turn_for(f->loop, 0.1);
+        feed(f, PING, SYN, 0, (uint32_t)i);
+        expect(f, &at, PING, ACK, 0, (uint32_t)i);
+        expect_nothing(f, &at);
+    }
+    end(f);
+}
+
+// The process stood still, the verdict was due long ago: what came meanwhile is read first.
+static void who_stood_still_does_not_blame_the_peer(void) {
+    fixture *f = begin_with((cuv_yamux_config){.ping_interval_ms = 5, .ping_timeout_ms = 20});
+    size_t at = 0;
+    await_frames(f);
+    expect(f, &at, PING, SYN, 0, 1);
+    f->session->lost_at_ms -= 30000;
+    yamux_on_timer(f->session);
+    CHECK(f->closed == 0 && f->session && f->session->lost_at_ms >= cuv_loop_now_ms(f->loop) + 1000);
+    feed(f, PING, ACK, 0, 1);
+    CHECK(f->round_trips == 1);
+    turn_until(f->loop, is_closed, f, 5);
+    CHECK(f->status == CUV_E_TIMEOUT);
     end(f);
 }
 
@@ -262,11 +367,17 @@ int main(void) {
     oddities_are_borne_but_not_for_ever();
     limits_refuse();
     a_waiting_stream_leaves_without_a_trace();
-    going_away();
+    a_peer_that_goes_away_takes_no_more();
+    a_syn_does_not_leave_behind_the_peers_go_away();
+    what_comes_behind_our_go_away_is_served();
+    an_idle_session_is_served_at_the_answer_to_its_go_away();
     ids_run_out();
     closing_is_polite_and_breaks_what_is_open();
     an_end_of_the_carrier_is_a_clean_end();
     an_unanswered_ping_ends_the_session();
+    whatever_the_peer_says_is_a_sign_of_life();
+    who_hears_something_asks_nothing();
+    who_stood_still_does_not_blame_the_peer();
     a_peer_that_pings_and_does_not_read_ends_the_session();
     ten_thousand_streams();
     anything_may_come();

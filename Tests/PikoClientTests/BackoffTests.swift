@@ -20,6 +20,15 @@ import Testing
         #expect((0..<5).allSatisfy { _ in backoff.next(0) == 0 })
     }
 
+    @Test("backoff: a bound for one wait does not hold for the next")
+    func bounds() {
+        var backoff = Backoff()
+        #expect(backoff.next(1, atLeast: 1000) == 1000)
+        #expect(backoff.next(1) == 200)
+        #expect(backoff.next(1, atMost: 300) == 300)
+        #expect(backoff.next(1) == 800)
+    }
+
     @Test("backoff: after a success the next wait is short again")
     func reset() {
         var backoff = Backoff()

@@ -71,6 +71,25 @@ import Testing
         guard case .failed(.malformed) = reading else { Issue.record("\(reading)"); return }
     }
 
+    @Test("answer: a node names itself and counts its cluster, in a refusal too")
+    func node() {
+        let named = "x-piko-node: n1\r\nx-piko-nodes: 3\r\n"
+        for text in [accepted.replacing("x-piko-half-close: 1\r\n", with: named), "HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\(named)\r\n"] {
+            #expect(read(text, split: 12).1.node == AnsweringNode(id: "n1", nodes: 3))
+        }
+        #expect(read(accepted, split: 12).1.node == AnsweringNode(id: nil, nodes: 1))
+    }
+
+    @Test("answer: what a node says of itself is believed within reason")
+    func wildNode() {
+        for (name, id) in [("a,b", nil), ("a b", nil), ("", nil), (String(repeating: "n", count: 257), nil), ("n-1.x", "n-1.x")] as [(String, String?)] {
+            for (count, nodes) in [("0", 1), ("-5", 1), ("many", 1), ("99999999999", 100_000), ("8", 8)] {
+                let text = accepted.replacing("x-piko-half-close: 1", with: "x-piko-node: \(name)\r\nx-piko-nodes: \(count)")
+                #expect(read(text, split: 12).1.node == AnsweringNode(id: id, nodes: nodes), "\(name) \(count)")
+            }
+        }
+    }
+
     @Test("failure: only what may pass by itself is tried again")
     func transience() {
         for status in [408, 429, 500, 502, 503, 504] { #expect(DialFailure.refused(status: status, text: "").isTransient) }

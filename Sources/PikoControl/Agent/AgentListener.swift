@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One listener of an agent: a tunnel for its endpoint, and what is done with the streams that come through it. Loop-confined.
+// One listener of an agent: the tunnels for its endpoint, and what is done with the streams that come through it. Loop-confined.
 // HTTP streams go to the shared proxy, TCP streams to a connection of their own.
 
 import PikoClient
@@ -7,13 +7,17 @@ import PikoCore
 import PikoEngine
 
 /// An endpoint of this agent.
-final class AgentListener: UpstreamTunnelHandler {
+final class AgentListener: UpstreamTunnelsHandler {
+    /// Milliseconds between two log lines that say the same.
+    private static let repetition: UInt64 = 60_000
+
     private let configuration: ListenerConfiguration
     private let log: Log
     private unowned let owner: AgentLoop
-    private var tunnel: UpstreamTunnel?
+    private var tunnels: UpstreamTunnels?
     private let service: AgentService
-    private var lastLoss: String?
+    private var lastTrouble: String?
+    private var lastTroubleAt: UInt64 = 0
 
     init(_ configuration: ListenerConfiguration, owner: AgentLoop) {
         self.configuration = configuration
@@ -35,51 +39,58 @@ final class AgentListener: UpstreamTunnelHandler {
         var settings = UpstreamTunnelSettings(endpointID: configuration.endpointID, url: connect.url)
         settings.token = connect.token
         settings.tenantID = connect.tenantID
+        settings.tunnels = connect.tunnels
         settings.firstTimeout = connect.timeout.wholeMilliseconds
         settings.attemptTimeout = min(settings.attemptTimeout, settings.firstTimeout)
-        tunnel = UpstreamTunnel(settings, on: owner.loop, handler: self)
-        tunnel?.start()
+        tunnels = UpstreamTunnels(settings, on: owner.loop, handler: self)
+        tunnels?.start()
     }
 
-    /// Streams that have not closed yet, by the session's count and by the service's.
-    var streamCount: Int { max(tunnel?.streamCount ?? 0, service.count) }
+    /// Streams that have not closed yet, by the sessions' count and by the service's, and tunnels on which one may still come.
+    var busyCount: Int { max(tunnels?.busyCount ?? 0, service.count) }
 
     func drain() {
-        tunnel?.goAway()
+        tunnels?.goAway()
         service.drain()
     }
 
     func end() {
-        tunnel?.stop()
+        tunnels?.stop()
         service.end()
     }
 
-    /// Cuts a tunnel that did not end by itself.
-    func cut() { tunnel?.abort() }
+    /// Cuts the tunnels that did not end by themselves.
+    func cut() { tunnels?.abort() }
 
-    func tunnel(_ tunnel: UpstreamTunnel, didAccept stream: Connection) { service.serve(stream) }
+    func tunnels(_ tunnels: UpstreamTunnels, didAccept stream: Connection) { service.serve(stream) }
 
-    func tunnelDidConnect(_ tunnel: UpstreamTunnel) {
-        lastLoss = nil
+    func tunnels(_ tunnels: UpstreamTunnels, didConnectTo node: String?) {
+        lastTrouble = nil
         log.info("connected to server") {
             $0.add("endpoint_id", configuration.endpointID)
             $0.add("url", owner.configuration.connect.url.description)
+            if let node { $0.add("node_id", node) }
         }
     }
 
-    /// A loss is logged at once, its repetition at a decent interval.
-    func tunnel(_ tunnel: UpstreamTunnel, didLose reason: String, attempt: Int, retryIn milliseconds: UInt64) {
-        let isNews = lastLoss != reason || attempt % 20 == 0
-        lastLoss = reason
-        log.write(isNews ? .warn : .debug, "not connected to server") {
+    /// Trouble is logged at once, its repetition at a decent interval. While another tunnel serves it is no reason for a warning.
+    func tunnels(_ tunnels: UpstreamTunnels, didMeet trouble: UpstreamTrouble) {
+        let isNews = lastTrouble != trouble.reason || owner.loop.now &- lastTroubleAt >= Self.repetition
+        if isNews {
+            lastTrouble = trouble.reason
+            lastTroubleAt = owner.loop.now
+        }
+        let level = trouble.serving > 0 ? LogLevel.info : .warn
+        log.write(isNews ? level : .debug, trouble.serving > 0 ? "a tunnel is missing" : "not connected to server") {
             $0.add("endpoint_id", configuration.endpointID)
-            $0.add("error", reason)
-            $0.add("attempt", attempt)
-            $0.add("retry_in_ms", milliseconds)
+            $0.add("error", trouble.reason)
+            $0.add("attempt", trouble.attempt)
+            if let wait = trouble.retryIn { $0.add("retry_in_ms", wait) }
+            $0.add("tunnels", trouble.serving)
         }
     }
 
-    func tunnel(_ tunnel: UpstreamTunnel, didFail failure: DialFailure) {
+    func tunnels(_ tunnels: UpstreamTunnels, didFail failure: DialFailure) {
         log.error("server not reached") {
             $0.add("endpoint_id", configuration.endpointID)
             $0.add("url", owner.configuration.connect.url.description)
@@ -88,8 +99,10 @@ final class AgentListener: UpstreamTunnelHandler {
         owner.fail()
     }
 
-    func tunnelDidEnd(_ tunnel: UpstreamTunnel) {
-        self.tunnel = nil
-        owner.tunnelDidEnd()
+    func tunnelsDidServe(_ tunnels: UpstreamTunnels) { owner.streamDidEnd() }
+
+    func tunnelsDidEnd(_ tunnels: UpstreamTunnels) {
+        self.tunnels = nil
+        owner.listenerDidEnd()
     }
 }

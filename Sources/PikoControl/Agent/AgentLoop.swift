@@ -17,7 +17,7 @@ final class AgentLoop: EndingLoop {
     let residents = Residents()
     private let turnstile: Turnstile
     private var listeners: [AgentListener] = []
-    private var openTunnels = 0
+    private var openListeners = 0
     private var isDraining = false
     /// By endpoint.
     private(set) var metrics: [String: ProxyMetrics] = [:]
@@ -31,11 +31,11 @@ final class AgentLoop: EndingLoop {
         residents.onEmpty = { turnstile.wake() }
     }
 
-    /// Opens a listener's tunnel and keeps it open.
+    /// Opens a listener's tunnels and keeps them open.
     func start(_ configuration: ListenerConfiguration) {
         let listener = AgentListener(configuration, owner: self)
         listeners.append(listener)
-        openTunnels += 1
+        openListeners += 1
         listener.start()
     }
 
@@ -52,8 +52,8 @@ final class AgentLoop: EndingLoop {
         for listener in listeners { listener.drain() }
     }
 
-    /// Streams that are open.
-    var busyCount: Int { listeners.reduce(residents.count) { $0 + $1.streamCount } }
+    /// Streams that are open, and tunnels on which one may still come.
+    var busyCount: Int { listeners.reduce(residents.count) { $0 + $1.busyCount } }
 
     /// Cuts what is left and ends the tunnels.
     func end() {
@@ -68,10 +68,10 @@ final class AgentLoop: EndingLoop {
     }
 
     /// Nothing is left on the loop but the state itself.
-    var isEnded: Bool { openTunnels == 0 && busyCount == 0 }
+    var isEnded: Bool { openListeners == 0 && busyCount == 0 }
 
-    func tunnelDidEnd() {
-        openTunnels -= 1
+    func listenerDidEnd() {
+        openListeners -= 1
         turnstile.wake()
     }
 

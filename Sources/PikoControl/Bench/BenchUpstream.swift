@@ -8,10 +8,10 @@ import PikoCore
 import PikoEngine
 
 /// A tunnel that answers.
-final class BenchUpstream: UpstreamTunnelHandler {
+final class BenchUpstream: UpstreamTunnelsHandler {
     private unowned let owner: BenchLoop
     private let endpoint: String
-    private var tunnel: UpstreamTunnel?
+    private var tunnels: UpstreamTunnels?
     private var hasConnected = false
 
     init(endpoint: String, owner: BenchLoop) {
@@ -23,33 +23,33 @@ final class BenchUpstream: UpstreamTunnelHandler {
         let connect = owner.configuration.connect
         var settings = UpstreamTunnelSettings(endpointID: endpoint, url: connect.upstreamURL)
         settings.firstTimeout = connect.timeout.wholeMilliseconds
-        tunnel = UpstreamTunnel(settings, on: owner.loop, handler: self)
-        tunnel?.start()
+        tunnels = UpstreamTunnels(settings, on: owner.loop, handler: self)
+        tunnels?.start()
     }
 
-    func stop() { tunnel?.stop() }
+    func stop() { tunnels?.stop() }
 
-    func tunnel(_ tunnel: UpstreamTunnel, didAccept stream: Connection) {
+    func tunnels(_ tunnels: UpstreamTunnels, didAccept stream: Connection) {
         owner.openStreams += 1
         stream.handler = EchoStream { [unowned owner] in owner.openStreams -= 1 }
         stream.startReading()
     }
 
-    func tunnelDidConnect(_ tunnel: UpstreamTunnel) {
+    func tunnels(_ tunnels: UpstreamTunnels, didConnectTo node: String?) {
         if !hasConnected { owner.tunnelIsReady() }
         hasConnected = true
     }
 
-    func tunnel(_ tunnel: UpstreamTunnel, didLose reason: String, attempt: Int, retryIn milliseconds: UInt64) {
+    func tunnels(_ tunnels: UpstreamTunnels, didMeet trouble: UpstreamTrouble) {
         owner.log.warn("not connected to server") {
             $0.add("endpoint_id", endpoint)
-            $0.add("error", reason)
+            $0.add("error", trouble.reason)
         }
     }
 
-    func tunnel(_ tunnel: UpstreamTunnel, didFail failure: DialFailure) {
+    func tunnels(_ tunnels: UpstreamTunnels, didFail failure: DialFailure) {
         owner.tunnelFailed("upstream \(endpoint): \(failure.description)")
     }
 
-    func tunnelDidEnd(_ tunnel: UpstreamTunnel) { owner.tunnelDidEnd() }
+    func tunnelsDidEnd(_ tunnels: UpstreamTunnels) { owner.tunnelDidEnd() }
 }

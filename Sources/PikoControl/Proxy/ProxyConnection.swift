@@ -116,7 +116,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     /// Begins to read the first head.
     func start() {
         downstream.handler = self
-        setClock(proxy.isDraining ? proxy.settings.drainIdleTimeout : proxy.settings.readHeaderTimeout)
+        let isLate = proxy.isDraining && proxy.settings.role == .server
+        setClock(isLate ? proxy.settings.drainIdleTimeout : proxy.settings.readHeaderTimeout)
         downstream.startReading()
     }
 
@@ -286,13 +287,19 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var isUpgraded: Bool { state == .exchange && exchange.phase == .tunnel }
     var isAtRest: Bool { (state == .idle && !isWaitingMember) || state == .over }
 
-    /// It ends with the request at hand, or soon if nothing is asked.
+    /// It ends with the request at hand, or soon if nothing is asked. A stream that a server has just opened has its request behind it.
     func drain() {
         switch state {
-        case .idle: if !headBegan { isOfMember ? awaitMember() : setClock(proxy.settings.drainIdleTimeout) }
+        case .idle: if !headBegan { drainIdle() }
         case .exchange, .parked: exchange.stopKeepingClient()
         case .over: if !downstreamIsGone { setClock(Self.farewell) }
         }
+    }
+
+    private func drainIdle() {
+        if isOfMember { return awaitMember() }
+        let isFresh = requestsServed == 0 && proxy.settings.role == .agent
+        if !isFresh { setClock(proxy.settings.drainIdleTimeout) }
     }
 
     /// A member may be sending a request just now that it could not send again elsewhere. It is answered, and told to close; the member

@@ -14,6 +14,7 @@ final class ServerNode: Sendable {
     let loops: LoopGroup<ServerLoop>
     let registry: TunnelRegistry
     let cluster: Cluster
+    let listeners = ListenerClaims()
     let turnstile: Turnstile
     /// Client connections now.
     let connections = Atomic<Int>(0)

@@ -56,9 +56,18 @@ final class UpstreamHandshake: ConnectionHandler {
         }
         switch checked() {
         case .failure(let refusal): return refuse(connection, refusal.status, refusal.text, bytes.count)
-        case .success(let endpoint): return settle(connection, endpoint, bytes, count)
+        case .success(let endpoint):
+            return isConnectedHere ? sendElsewhere(connection, bytes.count) : settle(connection, endpoint, bytes, count)
         }
     }
+
+    /// The agent has a tunnel to this node and wants one to another.
+    private var isConnectedHere: Bool {
+        guard let value = head.fields.value(named: "x-piko-connected") else { return false }
+        return value.split { $0 == UInt8(ascii: ",") || $0 <= 0x20 }.contains { $0.elementsEqual(server.node.id.utf8) }
+    }
+
+    private var activeNodes: Int { max(1, server.node.cluster.nodes.count { $0.status == .active }) }
 
     private struct Refusal: Error {
         let status: UInt16
@@ -120,7 +129,9 @@ final class UpstreamHandshake: ConnectionHandler {
         self.place = nil
         let isOurs = head.fields.value(named: "user-agent").map { $0.starts(with: "piko".utf8) } ?? false
         let peer = connection.peerAddress
-        let answer = WebSocketUpgrade.answer(to: WebSocketUpgrade.key(of: head), halfClose: false, node: server.node.id)
+        let listener = ListenerName(id: head.fields.value(named: "x-piko-listener"), endpoint: endpoint)
+        let answer = WebSocketUpgrade.answer(
+            to: WebSocketUpgrade.key(of: head), halfClose: false, node: server.node.id, nodes: activeNodes)
         // It leaves at the end of this turn: by then the tunnel is registered, so whoever has its answer can be asked for.
         guard connection.write(answer, more: true) else {
             server.node.registry.leave(place)
@@ -130,11 +141,17 @@ final class UpstreamHandshake: ConnectionHandler {
         if !isOurs { connection.resetWhenClosed() }  // an original agent exits at a clean end and reconnects after a reset
         let tunnel = ServerTunnel(
             id: place, endpoint: endpoint, registry: server.node.registry, log: server.upstreamLog, speaksGoAway: isOurs
-        ) { [server] in server.didClose($0) }
+        ) { [server] in
+            if let listener { server.node.listeners.release(listener, place) }
+            server.didClose($0)
+        }
+        var settings = server.node.tunnelSettings
+        settings.peerServesLate = isOurs
         do throws(EngineError) {
             let socket = try connection.upgradeToWebSocket(client: false, halfClose: false)
-            try tunnel.start(on: socket, settings: server.node.tunnelSettings)
+            try tunnel.start(on: socket, settings: settings)
             server.didOpen(tunnel)
+            if let listener { claim(listener, place) }
         } catch {
             server.node.registry.leave(place)
             server.upstreamLog.warn("upstream not accepted") {
@@ -146,13 +163,30 @@ final class UpstreamHandshake: ConnectionHandler {
         finish()
     }
 
+    /// The tunnel that this one replaces is dead, and only this node does not know: the agent would not dial else.
+    private func claim(_ listener: ListenerName, _ place: TunnelID) {
+        let node = server.node
+        guard let old = node.listeners.claim(listener, place) else { return }
+        node.registry.retire(old)
+        node.loops.members[old.loop].post { (server: ServerLoop) in server.tunnels[old.session]?.abort() }
+    }
+
+    private func sendElsewhere(_ connection: Connection, _ count: Int) -> Int {
+        connection.writeAlreadyConnected(node: server.node.id, nodes: activeNodes)
+        return end(connection, count)
+    }
+
     private func refuse(_ connection: Connection, _ status: UInt16, _ text: StaticString, _ count: Int) -> Int {
-        isOver = true
         server.upstreamLog.peer(.info, "upstream refused") {
             $0.add("status", status)
             $0.add("error", String(describing: text))
         }
         connection.write(answering: status, text: text)
+        return end(connection, count)
+    }
+
+    private func end(_ connection: Connection, _ count: Int) -> Int {
+        isOver = true
         connection.shut()
         timer?.arm(1000)  // the agent reads the answer; what it still sends is dropped
         return count

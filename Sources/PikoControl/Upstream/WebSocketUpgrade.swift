@@ -24,14 +24,15 @@ enum WebSocketUpgrade {
     /// - Parameters:
     ///   - halfClose: we agree that an empty binary message ends one direction.
     ///   - node: this node's name, for agents of ours.
-    static func answer(to key: String, halfClose: Bool, node: String) -> String {
+    ///   - nodes: how many active nodes it knows, itself included; nil where nobody wants to know.
+    static func answer(to key: String, halfClose: Bool, node: String, nodes: Int? = nil) -> String {
         """
         HTTP/1.1 101 Switching Protocols\r
         Upgrade: websocket\r
         Connection: Upgrade\r
         Sec-WebSocket-Accept: \(WebSocketHandshake.accept(for: key) ?? "")\r
         x-piko-node: \(node)\r
-        \(halfClose ? "x-piko-half-close: 1\r\n" : "")\r
+        \(nodes.map { "x-piko-nodes: \($0)\r\n" } ?? "")\(halfClose ? "x-piko-half-close: 1\r\n" : "")\r
 
         """
     }
@@ -42,6 +43,14 @@ enum WebSocketUpgrade {
 }
 
 extension Connection {
+    /// Writes the refusal of an agent that has a tunnel here already; the caller ends the connection.
+    func writeAlreadyConnected(node: String, nodes: Int) {
+        let body = "{\"error\":\"already connected\"}"
+        write(
+            "HTTP/1.1 409 Conflict\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
+                + "content-length: \(body.utf8.count)\r\nx-piko-node: \(node)\r\nx-piko-nodes: \(nodes)\r\nconnection: close\r\n\r\n\(body)")
+    }
+
     /// Writes a whole JSON error that announces the end of the connection; the caller ends it.
     func write(answering status: UInt16, text: StaticString, isRefusal: Bool = false) {
         let writer = HeadWriter()

@@ -66,6 +66,8 @@ public struct AgentConnectConfiguration: Equatable, Sendable {
     public var tenantID = ""
     /// For the first connection.
     public var timeout: Duration = .seconds(30)
+    /// Tunnels to different nodes for each listener, where the cluster has as many.
+    public var tunnels = 2
     public var proxyURL: ConfiguredURL?
     public var tls = ClientTLSConfiguration()
 

@@ -37,7 +37,7 @@ struct ConfigSurfaceTests {
 
     @Test("agent: exactly the documented keys")
     func agent() {
-        let connect = ["url", "token", "tenant_id", "timeout", "proxy_url"] + Self.clientTLS
+        let connect = ["url", "token", "tenant_id", "timeout", "tunnels", "proxy_url"] + Self.clientTLS
         let expected = below("connect", connect)
             + ["listeners", "server.enabled", "server.bind_addr", "log.level", "log.subsystems", "engine.loops", "grace_period"]
         #expect(AgentConfiguration.keys.map(\.path).sorted() == expected.sorted())

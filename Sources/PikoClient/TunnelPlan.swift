@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+// When an agent dials, and which tunnel it lets go: as many tunnels to different nodes as are wanted and the cluster has, a lost one dialled
+// again for ever, one that was told to go replaced before it is let go (docs/architecture.md, "An agent's tunnels").
+// A value: events in, directives out; clock and randomness are passed in. No sockets.
+
+/// The tunnels of one listener. Give it every event in order; carry out what it says in order.
+///
+/// One dial at a time and one timer. Times are milliseconds of one monotonic clock.
+struct TunnelPlan: Sendable {
+    enum Event: Equatable {
+        case started
+        /// The dial opened a tunnel, which has this number from now on.
+        case connected(UInt32, AnsweringNode)
+        /// The dial was refused because its balancer chose a node that has a tunnel already.
+        case alreadyConnected(AnsweringNode)
+        case failed
+        /// The node asked for the tunnel to be moved elsewhere.
+        case toldToGo(UInt32)
+        /// The tunnel is gone, whoever ended it.
+        case ended(UInt32)
+        /// The wait is over.
+        case due
+    }
+
+    enum Directive: Equatable {
+        case dial
+        /// So many milliseconds, then `due`; in place of any wait before.
+        case wait(UInt64)
+        /// No wait any more.
+        case rest
+        /// The tunnel takes no new streams and ends behind its last one.
+        case letGo(UInt32)
+    }
+
+    private enum State { case serving, leaving, released }
+
+    private struct Tunnel {
+        let number: UInt32
+        let node: String?
+        let since: UInt64
+        var state = State.serving
+    }
+
+    private enum Need { case none, tunnel, look }
+
+    /// While nothing serves and a node was told to be leaving: its balancer may send a few dials there yet.
+    static let hurryCeiling: UInt64 = 500
+    static let hurry: UInt64 = 10_000
+    /// While another tunnel serves there is time, and thousands of agents may have lost theirs at once.
+    static let calmCeiling: UInt64 = 1000
+    /// A node that has us already: balancers rotate.
+    static let rotationCeiling: UInt64 = 500
+    /// Between looks whether the cluster has grown.
+    static let firstLook: UInt64 = 15_000
+    static let longestLook: UInt64 = 120_000
+    /// A tunnel that was lost sooner is one more failure.
+    static let provenAfter: UInt64 = 1000
+
+    private let wanted: Int
+    private var tunnels: [Tunnel] = []
+    /// As the last node that answered knows its cluster.
+    private var nodes = 1
+    private var backoff = Backoff()
+    private var rotation = TunnelPlan.rotationCeiling
+    private var lookLimit = TunnelPlan.firstLook
+    private var hurriesUntil: UInt64 = 0
+    private var waitsUntil: UInt64?
+    private var isDialling = false
+
+    /// - Parameter wanted: tunnels to different nodes, at least 1.
+    init(wanted: Int) { self.wanted = max(wanted, 1) }
+
+    /// What to do about an event.
+    /// - Parameter random: 0 to 1.
+    mutating func handle(_ event: Event, now: UInt64, random: Double) -> [Directive] {
+        switch event {
+        case .started, .due: return dial()
+        case .connected(let number, let node): connected(Tunnel(number: number, node: node.id, since: now), node)
+        case .alreadyConnected(let node):
+            isDialling = false
+            nodes = node.nodes
+        case .failed: isDialling = false
+        case .toldToGo(let number): toldToGo(number, now)
+        case .ended(let number): ended(number, now)
+        }
+        return releases() + wait(after: event, now, random)
+    }
+
+    /// The nodes that have a tunnel, whatever becomes of it: a dial tells them, so that no second one goes there.
+    var connectedNodes: [String] { tunnels.compactMap(\.node) }
+
+    /// Tunnels that serve and are to go on.
+    var servingCount: Int { count(.serving) }
+
+    private func count(_ state: State) -> Int { tunnels.reduce(0) { $0 + ($1.state == state ? 1 : 0) } }
+
+    // MARK: What an event changes
+
+    private mutating func dial() -> [Directive] {
+        waitsUntil = nil
+        guard !isDialling, need != .none else { return [] }
+        isDialling = true
+        return [.dial]
+    }
+
+    private mutating func connected(_ tunnel: Tunnel, _ node: AnsweringNode) {
+        isDialling = false
+        tunnels.append(tunnel)
+        if node.id != nil { nodes = node.nodes }
+        rotation = Self.rotationCeiling
+        lookLimit = Self.firstLook
+    }
+
+    private mutating func toldToGo(_ number: UInt32, _ now: UInt64) {
+        guard let index = tunnels.firstIndex(where: { $0.number == number }), tunnels[index].state == .serving else { return }
+        tunnels[index].state = .leaving
+        hurriesUntil = now &+ Self.hurry
+        prove(tunnels[index], now)
+    }
+
+    private mutating func ended(_ number: UInt32, _ now: UInt64) {
+        guard let index = tunnels.firstIndex(where: { $0.number == number }) else { return }
+        if tunnels[index].state == .serving { prove(tunnels[index], now) }
+        tunnels.remove(at: index)
+    }
+
+    private mutating func prove(_ tunnel: Tunnel, _ now: UInt64) {
+        if now &- tunnel.since >= Self.provenAfter { backoff.reset() }
+    }
+
+    // MARK: What follows
+
+    /// An original node names neither itself nor its cluster: one tunnel is all that makes sense.
+    private var knowsOriginalsOnly: Bool { tunnels.allSatisfy { $0.state != .serving || $0.node == nil } }
+
+    private var goal: Int { servingCount > 0 && knowsOriginalsOnly ? 1 : min(wanted, nodes) }
+
+    private var need: Need {
+        let serving = servingCount
+        if serving < goal { return .tunnel }
+        return serving < wanted && !knowsOriginalsOnly ? .look : .none
+    }
+
+    /// One that was told to go is let go for each that serves beyond what the others are there for.
+    private mutating func releases() -> [Directive] {
+        var surplus = servingCount + count(.leaving) - goal
+        guard servingCount > 0 else { return [] }
+        var directives: [Directive] = []
+        for index in tunnels.indices where tunnels[index].state == .leaving && surplus > 0 {
+            tunnels[index].state = .released
+            surplus -= 1
+            directives.append(.letGo(tunnels[index].number))
+        }
+        return directives
+    }
+
+    private mutating func wait(after event: Event, _ now: UInt64, _ random: Double) -> [Directive] {
+        if isDialling { return [] }
+        switch need {
+        case .none:
+            defer { waitsUntil = nil }
+            return waitsUntil == nil ? [] : [.rest]
+        case .look: return waitsUntil == nil ? wait(look(random), now) : []
+        case .tunnel: return wait(delay(after: event, now, random), now)
+        }
+    }
+
+    /// A wait that would end sooner stays.
+    private mutating func wait(_ milliseconds: UInt64, _ now: UInt64) -> [Directive] {
+        let until = now &+ milliseconds
+        if let waitsUntil, waitsUntil <= until { return [] }
+        waitsUntil = until
+        return [.wait(milliseconds)]
+    }
+
+    private mutating func look(_ random: Double) -> UInt64 {
+        defer { lookLimit = min(lookLimit * 2, Self.longestLook) }
+        return lookLimit / 2 + UInt64(Double(lookLimit / 2) * random)
+    }
+
+    private mutating func delay(after event: Event, _ now: UInt64, _ random: Double) -> UInt64 {
+        let isUrgent = servingCount == 0
+        if case .alreadyConnected = event, !isUrgent { return rotate(random) }
+        let most = isUrgent && now < hurriesUntil ? Self.hurryCeiling : Backoff.ceiling
+        return backoff.next(random, atLeast: isUrgent ? Backoff.floor : Self.calmCeiling, atMost: most)
+    }
+
+    private mutating func rotate(_ random: Double) -> UInt64 {
+        defer { rotation = min(rotation * 2, Self.longestLook) }
+        return UInt64(Double(rotation) * random)
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// What an agent's tunnels are for and how to open them, and the request that opens one.
+// Plain values.
+
+import PikoCore
+import PikoEngine
+
+/// What a listener's tunnels are for and how to open them.
+public struct UpstreamTunnelSettings: Sendable {
+    public var endpointID: String
+    public var url: ConfiguredURL
+    /// Empty: none.
+    public var token = ""
+    /// Empty: none.
+    public var tenantID = ""
+    /// Tunnels to different nodes, where the cluster has as many.
+    public var tunnels = 1
+    /// Milliseconds within which the first dial must have succeeded; afterwards nothing is given up.
+    public var firstTimeout: UInt64 = 30_000
+    /// Milliseconds for each attempt.
+    public var attemptTimeout: UInt64 = 10_000
+    public var session = TunnelSettings(isClient: true)
+
+    public init(endpointID: String, url: ConfiguredURL) {
+        self.endpointID = endpointID
+        self.url = url
+    }
+
+    /// - Parameters:
+    ///   - listener: names the listener within its endpoint, so that a node can tell a tunnel dialled again from another agent's.
+    ///   - connected: nodes that have a tunnel of this listener: one of them refuses.
+    ///   - timeout: milliseconds.
+    func request(listener: UInt64, connected: [String], timeout: UInt64) -> WebSocketRequest {
+        var fields: [(name: String, value: String)] = [("User-Agent", "piko")]
+        if !token.isEmpty { fields.append(("Authorization", "Bearer \(token)")) }
+        if !tenantID.isEmpty { fields.append(("x-piko-tenant-id", tenantID)) }
+        fields.append(("x-piko-listener", String(listener, radix: 16)))
+        if !connected.isEmpty { fields.append(("x-piko-connected", connected.joined(separator: ","))) }
+        return WebSocketRequest(
+            url: url, path: "/piko/v1/upstream/\(PercentEncoding.pathSegment(endpointID))", fields: fields, timeout: timeout)
+    }
+}
+
+/// Why a listener has a tunnel less than it wants, and when it tries again.
+public struct UpstreamTrouble: Sendable {
+    public let reason: String
+    /// Failures in a row, from 1.
+    public let attempt: Int
+    /// Milliseconds until the next try; nil: one is on its way.
+    public let retryIn: UInt64?
+    /// Tunnels that still serve.
+    public let serving: Int
+}
+
+/// What happens on a listener's tunnels. All calls come on their loop.
+public protocol UpstreamTunnelsHandler: AnyObject {
+    /// A client's connection; give it a handler to accept it.
+    func tunnels(_ tunnels: UpstreamTunnels, didAccept stream: Connection)
+    /// A tunnel is open. `node`: nil for an original one, which does not name itself.
+    func tunnels(_ tunnels: UpstreamTunnels, didConnectTo node: String?)
+    /// A tunnel was lost or could not be opened.
+    func tunnels(_ tunnels: UpstreamTunnels, didMeet trouble: UpstreamTrouble)
+    /// The first dial failed for good: nothing is tried any more.
+    func tunnels(_ tunnels: UpstreamTunnels, didFail failure: DialFailure)
+    /// After `goAway`: on one more tunnel nothing can come any more.
+    func tunnelsDidServe(_ tunnels: UpstreamTunnels)
+    /// After `stop` or didFail, or when the last has ended after `goAway`: nothing follows.
+    func tunnelsDidEnd(_ tunnels: UpstreamTunnels)
+}
+
+extension UpstreamTunnelsHandler {
+    public func tunnelsDidServe(_ tunnels: UpstreamTunnels) {}
+}
