@@ -48,8 +48,12 @@ struct TunnelPlan: Sendable {
     static let hurry: UInt64 = 10_000
     /// While another tunnel serves there is time, and thousands of agents may have lost theirs at once.
     static let calmCeiling: UInt64 = 1000
-    /// A node that has us already: balancers rotate.
-    static let rotationCeiling: UInt64 = 500
+    /// A node that has us already: balancers rotate, so the next dial may well reach another. One that has sent us to the same node so many
+    /// times over always will.
+    static let rotationFloor: UInt64 = 500
+    static let rotationCeiling: UInt64 = 4000
+    static let rotations = 30
+    static let stickyCeiling: UInt64 = 60_000
     /// Between looks whether the cluster has grown.
     static let firstLook: UInt64 = 15_000
     static let longestLook: UInt64 = 120_000
@@ -61,7 +65,7 @@ struct TunnelPlan: Sendable {
     /// As the last node that answered knows its cluster.
     private var nodes = 1
     private var backoff = Backoff()
-    private var rotation = TunnelPlan.rotationCeiling
+    private var rotated = 0
     private var lookLimit = TunnelPlan.firstLook
     private var hurriesUntil: UInt64 = 0
     private var waitsUntil: UInt64?
@@ -78,6 +82,7 @@ struct TunnelPlan: Sendable {
         case .connected(let number, let node): connected(Tunnel(number: number, node: node.id, since: now), node)
         case .alreadyConnected(let node):
             isDialling = false
+            if node.nodes > nodes { rotated = 0 }
             nodes = node.nodes
         case .failed: isDialling = false
         case .toldToGo(let number): toldToGo(number, now)
@@ -107,7 +112,7 @@ struct TunnelPlan: Sendable {
         isDialling = false
         tunnels.append(tunnel)
         if node.id != nil { nodes = node.nodes }
-        rotation = Self.rotationCeiling
+        rotated = 0
         lookLimit = Self.firstLook
     }
 
@@ -186,7 +191,9 @@ struct TunnelPlan: Sendable {
     }
 
     private mutating func rotate(_ random: Double) -> UInt64 {
-        defer { rotation = min(rotation * 2, Self.longestLook) }
-        return UInt64(Double(rotation) * random)
+        let isSticky = rotated >= Self.rotations
+        let ceiling = isSticky ? Self.stickyCeiling : min(Self.rotationFloor << min(rotated, 8), Self.rotationCeiling)
+        rotated = min(rotated + 1, Self.rotations)
+        return UInt64(Double(ceiling) * random)
     }
 }
