@@ -33,6 +33,21 @@ final class Script: ConnectionHandler {
     var onEnd: (Connection) -> Void = { $0.close() }
     var onClose: (EngineError?) -> Void = { _ in }
 
+    /// Takes what comes as text.
+    static func collecting(_ seen: Seen) -> Script {
+        let script = Script()
+        script.onRead = { seen.text += text($1); return $1.count }
+        return script
+    }
+
+    /// Says something when the peer has said all, and closes.
+    func answersAtEnd(_ answer: String) {
+        onEnd = {
+            $0.write(answer)
+            $0.close()
+        }
+    }
+
     func connectionDidOpen(_ connection: Connection) { onOpen(connection) }
     func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int { onRead(connection, bytes) }
     func connectionDidEnd(_ connection: Connection) { onEnd(connection) }

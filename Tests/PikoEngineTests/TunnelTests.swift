@@ -14,6 +14,21 @@ import Testing
         let done: Signal
         init(done: Signal) { self.done = done }
 
+        /// What the agent does with streams.
+        func serve(by script: Script) {
+            onStream = {
+                $0.handler = script
+                $0.startReading()
+            }
+        }
+
+        /// The stream under test has closed: so does the session.
+        func isOver(_ error: EngineError?, _ seen: Seen) {
+            seen.errors.append(error)
+            done.fire()
+            sessions[1].close()
+        }
+
         func session(_ session: TunnelSession, didAccept stream: Connection) { onStream(stream) }
         func sessionIsGoingAway(_ session: TunnelSession, code: UInt32) { onGoAway(session) }
         func sessionDidClose(_ session: TunnelSession, error: EngineError?) { done.fire() }
@@ -30,6 +45,18 @@ import Testing
         }
     }
 
+    /// Runs `script` on a loop with a session to come, and `check` once so many things have fired: the ends of both sessions are two of them.
+    private func withSession(
+        _ events: Int, _ script: @escaping @Sendable (Ends, EventLoop, Seen) -> Void, check: (Seen) -> Void
+    ) throws {
+        try withLoops { loops in
+            let (done, seen) = (Signal(), Seen())
+            loops[0].post { script(Ends(done: done), loops[0], seen) }
+            #expect(done.wait(events))
+            check(seen)
+        }
+    }
+
     @Test("websocket: an empty message ends one direction, the other goes on")
     func webSocketHalfClose() throws {
         try withLoops { loops in
@@ -38,14 +65,9 @@ import Testing
                 try! Pair.make(on: loops[0], client: Script(), server: Script()) { pair in
                     let client = try! pair.client.upgradeToWebSocket(client: true, halfClose: true)
                     let server = try! pair.server.upgradeToWebSocket(client: false, halfClose: true)
-                    let (near, far) = (Script(), Script())
-                    near.onRead = { seen.text += text($1); return $1.count }
+                    let (near, far) = (Script.collecting(seen), Script.collecting(seen))
                     near.onClose = { seen.errors.append($0); done.fire() }
-                    far.onRead = { seen.text += text($1); return $1.count }
-                    far.onEnd = {
-                        $0.write("pong")
-                        $0.close()
-                    }
+                    far.answersAtEnd("pong")
                     far.onClose = { seen.errors.append($0); done.fire() }
                     (client.handler, server.handler) = (near, far)
                     client.startReading()
@@ -62,36 +84,20 @@ import Testing
 
     @Test("session: a stream carries bytes both ways and half closes")
     func stream() throws {
-        try withLoops { loops in
-            let (done, seen) = (Signal(), Seen())
-            loops[0].post {
-                let ends = Ends(done: done)
-                let (near, far) = (Script(), Script())
-                far.onRead = { seen.text += text($1); return $1.count }
-                far.onEnd = {
-                    $0.write("pong")
-                    $0.close()
-                }
-                far.onClose = { _ in done.fire() }
-                near.onOpen = { _ in seen.numbers.append(1) }
-                near.onRead = { seen.text += text($1); return $1.count }
-                near.onClose = { error in
-                    seen.errors.append(error)
-                    done.fire()
-                    ends.sessions[1].close()
-                }
-                ends.onStream = {
-                    $0.handler = far
-                    $0.startReading()
-                }
-                ends.start(on: loops[0]) { session in
-                    let stream = try! session.open(handler: near)
-                    stream.startReading()
-                    stream.write("ping")
-                    stream.shut()
-                }
+        try withSession(4) { ends, loop, seen in
+            let (near, far) = (Script.collecting(seen), Script.collecting(seen))
+            far.answersAtEnd("pong")
+            far.onClose = { _ in ends.done.fire() }
+            near.onOpen = { _ in seen.numbers.append(1) }
+            near.onClose = { ends.isOver($0, seen) }
+            ends.serve(by: far)
+            ends.start(on: loop) { session in
+                let stream = try! session.open(handler: near)
+                stream.startReading()
+                stream.write("ping")
+                stream.shut()
             }
-            #expect(done.wait(4))
+        } check: { seen in
             #expect(seen.text == "pingpong")
             #expect(seen.numbers == [1])
             #expect(seen.errors == [nil])
@@ -100,57 +106,41 @@ import Testing
 
     @Test("session: a stream that nobody takes is refused")
     func refusal() throws {
-        try withLoops { loops in
-            let (done, seen) = (Signal(), Seen())
-            loops[0].post {
-                let ends = Ends(done: done)
-                let near = Script()
-                near.onClose = { error in
-                    seen.errors.append(error)
-                    done.fire()
-                    ends.sessions[1].close()
-                }
-                ends.start(on: loops[0]) { _ = try! $0.open(handler: near) }
-            }
-            #expect(done.wait(3))
+        try withSession(3) { ends, loop, seen in
+            let near = Script()
+            near.onClose = { ends.isOver($0, seen) }
+            ends.start(on: loop) { _ = try! $0.open(handler: near) }
+        } check: { seen in
             #expect(seen.errors == [.refused])
         }
     }
 
     @Test("session: after a go away the server opens no stream, those open go on")
     func goAway() throws {
-        try withLoops { loops in
-            let (done, seen) = (Signal(), Seen())
-            loops[0].post {
-                let ends = Ends(done: done)
-                let (near, far) = (Script(), Script())
-                far.onRead = { connection, bytes in
-                    ends.sessions[0].goAway()
-                    connection.write("late")
-                    connection.close()
-                    return bytes.count
-                }
-                far.onClose = { _ in done.fire() }
-                ends.onGoAway = { session in
-                    guard seen.errors.isEmpty else { return }  // the end of the session says it again
-                    do { _ = try session.open(handler: Script()) } catch { seen.errors.append(error as? EngineError) }
-                }
-                near.onRead = { seen.text += text($1); return $1.count }
-                near.onClose = { _ in
-                    done.fire()
-                    ends.sessions[1].close()
-                }
-                ends.onStream = {
-                    $0.handler = far
-                    $0.startReading()
-                }
-                ends.start(on: loops[0]) { session in
-                    let stream = try! session.open(handler: near)
-                    stream.startReading()
-                    stream.write("x")
-                }
+        try withSession(4) { ends, loop, seen in
+            let (near, far) = (Script.collecting(seen), Script())
+            far.onRead = { connection, bytes in
+                ends.sessions[0].goAway()
+                connection.write("late")
+                connection.close()
+                return bytes.count
             }
-            #expect(done.wait(4))
+            far.onClose = { _ in ends.done.fire() }
+            ends.onGoAway = { session in
+                guard seen.errors.isEmpty else { return }  // the end of the session says it again
+                do { _ = try session.open(handler: Script()) } catch { seen.errors.append(error as? EngineError) }
+            }
+            near.onClose = { _ in
+                ends.done.fire()
+                ends.sessions[1].close()
+            }
+            ends.serve(by: far)
+            ends.start(on: loop) { session in
+                let stream = try! session.open(handler: near)
+                stream.startReading()
+                stream.write("x")
+            }
+        } check: { seen in
             #expect(seen.text == "late")
             #expect(seen.errors == [.goingAway])
         }
@@ -158,18 +148,14 @@ import Testing
 
     @Test("session lost: its streams break, each exactly once")
     func lost() throws {
-        try withLoops { loops in
-            let (done, seen) = (Signal(), Seen())
-            loops[0].post {
-                let ends = Ends(done: done)
-                let scripts = (0..<10).map { _ in Script() }
-                for script in scripts { script.onClose = { seen.errors.append($0); done.fire() } }
-                ends.start(on: loops[0]) { session in
-                    for script in scripts { _ = try! session.open(handler: script) }
-                    session.abort()
-                }
+        try withSession(12) { ends, loop, seen in
+            let scripts = (0..<10).map { _ in Script() }
+            for script in scripts { script.onClose = { seen.errors.append($0); ends.done.fire() } }
+            ends.start(on: loop) { session in
+                for script in scripts { _ = try! session.open(handler: script) }
+                session.abort()
             }
-            #expect(done.wait(12))
+        } check: { seen in
             #expect(seen.errors.count == 10)
             #expect(seen.errors.allSatisfy { $0 != nil })
         }
