@@ -3,6 +3,7 @@
 # Real processes on loopback; limits are lowered so that every bound is reached with little load.
 
 import json
+import resource
 import threading
 import time
 
@@ -39,6 +40,7 @@ def test_connections_beyond_the_bound_are_refused_with_503(piko, service):
             except ConnectionError:
                 pass
             refused_503(extra)
+    assert b"\npiko_proxy_connections_refused_total 5\n" in node.ask("/metrics").body
     assert all(client.request("web").response().status == 200 for client in held)
     for client in held:
         client.close()
@@ -219,3 +221,14 @@ def test_streams_beyond_an_agents_bound_are_reset_and_the_rest_is_served(piko, s
                 statuses.append("reset")
         assert set(statuses) <= {200, 502, 503, "reset"} and statuses.count(200) > 20
         assert ask(session.open()).status == 200
+
+
+def test_the_limit_of_descriptors_is_raised_as_far_as_allowed(piko):
+    """A shell's default is 1,024, where the system allows many more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))
+    try:
+        node = piko.server()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert resource.prlimit(node.pid, resource.RLIMIT_NOFILE) == (hard, hard)

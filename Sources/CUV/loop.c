@@ -5,6 +5,7 @@
 #define _GNU_SOURCE 1   // pthread_setname_np
 #endif
 #include <signal.h>
+#include <sys/resource.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -78,6 +79,19 @@ static void ignore_sigpipe(void) {
     if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
 }
 
+// As many descriptors as the system allows us, since the default was made for select() and is a hundredth of that.
+static void raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void prepare_process(void) {
+    ignore_sigpipe();
+    raise_descriptor_limit();
+}
+
 static int init_handles(cuv_loop *loop) {
     uv_prepare_init(&loop->uv, &loop->prepare);
     uv_check_init(&loop->uv, &loop->check);
@@ -114,7 +128,7 @@ static int init_loop(cuv_loop *loop) {
 
 cuv_loop *cuv_loop_new(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, ignore_sigpipe);
+    pthread_once(&once, prepare_process);
     cuv_loop *loop = calloc(1, sizeof *loop);
     if (!loop) return NULL;
     cuv_hooks_init(&loop->soon);

@@ -25,7 +25,8 @@ typedef struct cuv_counts {
     int64_t buffer_bytes;
 } cuv_counts;
 
-/// Makes a loop that does not run yet. Any thread. NULL only when the system has no descriptors or memory left.
+/// Makes a loop that does not run yet. Any thread. The first one prepares the process: SIGPIPE is ignored where nobody handles it, and the
+/// limit of descriptors is raised as far as the system allows. NULL only when the system has no descriptors or memory left.
 cuv_loop *cuv_loop_new(void);
 
 /// Starts the loop's thread, named `name` (at most 15 bytes). Any thread, once. 0 or an error.
