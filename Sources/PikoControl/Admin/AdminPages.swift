@@ -67,6 +67,7 @@ final class AdminPages {
             var page = PrometheusText()
             page.add([(labels: [], snapshot: proxy)], prefix: "piko_proxy")
             page.add(upstreams)
+            page.add(refusedConnections: node.refused.load(ordering: .relaxed))
             page.add(droppedLines: node.log.dropped)
             answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: page.text))
         }

@@ -41,7 +41,7 @@ final class BenchUpstream: UpstreamTunnelsHandler {
     }
 
     func tunnels(_ tunnels: UpstreamTunnels, didMeet trouble: UpstreamTrouble) {
-        owner.log.warn("not connected to server") {
+        owner.log.debug("not connected to server") {
             $0.add("endpoint_id", endpoint)
             $0.add("error", trouble.reason)
         }

@@ -53,7 +53,7 @@ extension ListenerConfiguration {
     }
 
     private func checkService(_ name: String) throws(ConfigurationError) {
-        guard let service else {
+        guard let service, service.port > 0 else {
             let expected = `protocol` == .http ? "a port, host:port or URL" : "a port or host:port"
             throw .expected(expected, at: name, got: addr)
         }

@@ -34,7 +34,7 @@ extension ServerConfiguration {
             .init("read_timeout", \.readTimeout, .duration, "How long a whole request may take, body included. 0: no limit."),
             .init("read_header_timeout", \.readHeaderTimeout, .duration, "How long a request head may take. 0: no limit."),
             .init("write_timeout", \.writeTimeout, .duration, "How long a whole response may take. 0: no limit."),
-            .init("idle_timeout", \.idleTimeout, .duration, "How long a connection may wait for its next request. 0: no limit."),
+            .init("idle_timeout", \.idleTimeout, .duration, "How long a connection may wait for its next request, or a body stand still. 0: no limit."),
             .init("max_header_bytes", \.maxHeaderBytes, .integer(1024...16_777_216), "The longest request head; a longer one gets a 431."),
         ]
     }

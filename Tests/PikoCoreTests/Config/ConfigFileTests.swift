@@ -123,6 +123,7 @@ struct ConfigFileTests {
         (["endpoint_id": "a/b", "addr": "1"], #"listeners[0].endpoint_id: expected an endpoint id of letters, digits and - . _ ~ : @, got "a/b""#),
         (["addr": "1"], "listeners[0].endpoint_id: expected an endpoint id"),
         (["endpoint_id": "a"], #"listeners[0].addr: expected a port, host:port or URL, got """#),
+        (["endpoint_id": "a", "addr": "localhost:0"], #"listeners[0].addr: expected a port, host:port or URL, got "localhost:0""#),
         (["endpoint_id": "a", "addr": "x y"], #"listeners[0].addr: expected a port, host:port or URL, got "x y""#),
         (["endpoint_id": "a", "addr": "http://h", "protocol": "tcp"], #"listeners[0].addr: expected a port or host:port, got "http://h""#),
         (["endpoint_id": "a", "addr": "1", "protocol": "udp"], #"listeners[0].protocol: expected http or tcp, got "udp""#),
