@@ -202,6 +202,14 @@ import Testing
         #expect(run.on(.upstreamClosed) == [.stopUpload, .abortUpstream, .respond(.lost, closes: true), .finish(.failed, .close)])
     }
 
+    @Test("retry: a streamed body that is through is gone: the client hears of the loss, and does not wait for what nobody sends")
+    func retryStreamed() {
+        var run = Run(put(), .streamed)
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        #expect(run.on(.uploadEnded(.complete)) == [.startClock])
+        #expect(run.on(.upstreamClosed) == [.abortUpstream, .respond(.lost, closes: false), .finish(.failed, .keep)])
+    }
+
     @Test("retry: when no other upstream is left, the client hears of the one that failed")
     func lastRefusal() {
         var run = Run(get())

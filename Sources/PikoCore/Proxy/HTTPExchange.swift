@@ -42,6 +42,8 @@ public struct HTTPExchange: Sendable {
     private var mayKeepClient: Bool
     private let clientKnowsEnd: Bool
     private var upload: Upload
+    /// All of the request is held, or will be: what flows away cannot be sent again, also once it is through.
+    private let isHeld: Bool
     private var attempts = 0
     private var isLastUpstream = false
     private var isConfirmed = false
@@ -62,6 +64,7 @@ public struct HTTPExchange: Sendable {
         self.request = request
         self.mayKeepClient = mayKeepClient
         self.clientKnowsEnd = clientKnowsEnd
+        isHeld = body != .streamed
         upload = body == .whole ? .complete : (body == .held ? .held : .unsent)
     }
 
@@ -145,7 +148,7 @@ extension HTTPExchange {
     /// RFC 9110 9.2.2: a request that a service may have acted on is sent again only where that means the same as once.
     private func canSendAgain(after error: ProxyError) -> Bool {
         guard heads == 0, attempts < Self.mostAttempts, !isLastUpstream else { return false }
-        guard upload == .complete || upload == .held else { return false }
+        guard isHeld else { return false }
         return error.retry == .always || (error.retry == .idempotent && request.method.isIdempotent)
     }
 
