@@ -173,6 +173,21 @@ def test_the_old_tunnel_serves_until_there_is_a_new_one(piko, service):
         old.wait_over()
 
 
+def test_the_old_tunnel_serves_until_the_cluster_can_have_heard_of_the_new_one(piko, service):
+    with FakeCluster("a", "b") as cluster:
+        piko.agent("http", cluster.url, "web", service.addr, "--connect.tunnels", "1")
+        service.fresh(reply())
+        old = cluster.tunnel("a")
+        old.go_away()
+        new = cluster.tunnel("b")
+        start = time.monotonic()
+        while time.monotonic() - start < 0.7:
+            assert request(old).status == 200 and old.going_away is None
+        old.wait(lambda: old.going_away == 0)
+        assert request(new).status == 200
+        old.wait_over()
+
+
 @KINDS
 def test_a_stream_that_was_opened_before_the_agents_go_away_was_read_is_served(piko, service, kind):
     with FakeCluster("a", "b") as cluster:

@@ -17,6 +17,9 @@ public final class UpstreamTunnels: TunnelSessionHandler {
 
     private enum Stage { case running, stopping, ended }
 
+    /// Milliseconds until a whole cluster has heard of a new tunnel.
+    private static let hearsay: UInt64 = 1000
+
     public let settings: UpstreamTunnelSettings
     private let loop: EventLoop
     private unowned let handler: any UpstreamTunnelsHandler
@@ -28,6 +31,8 @@ public final class UpstreamTunnels: TunnelSessionHandler {
     private var dialling: WebSocketDial?
     /// There only while something is waited for: an agent may have thousands of listeners at rest.
     private var timer: Timer?
+    /// Tunnels that are to be let go soon, by number.
+    private var partings: [UInt32: Timer] = [:]
     private var failures = 0
     private var hasConnected = false
     private var lastFailure = DialFailure.transport(.timeout)
@@ -76,6 +81,7 @@ public final class UpstreamTunnels: TunnelSessionHandler {
         dialling?.cancel()
         dialling = nil
         timer = nil
+        partings = [:]
         endIfDone()
         return stage != .ended
     }
@@ -101,7 +107,7 @@ public final class UpstreamTunnels: TunnelSessionHandler {
                 wait = hasConnected ? milliseconds : min(milliseconds, firstTimeLeft)
                 arm(wait ?? 0)
             case .rest: timer?.disarm()
-            case .letGo(let number): tunnels.firstIndex { $0.number == number }.map(sayGoAway)
+            case .letGo(let number): letGo(number)
             }
         }
         return wait
@@ -117,6 +123,16 @@ public final class UpstreamTunnels: TunnelSessionHandler {
     private var firstTimeLeft: UInt64 {
         let deadline = startedAt &+ settings.firstTimeout
         return deadline > loop.now ? deadline - loop.now : 0
+    }
+
+    /// Other nodes send requests through the old tunnel until they have heard of the one that replaces it.
+    private func letGo(_ number: UInt32) {
+        let timer = Timer(on: loop) { [unowned self] in
+            tunnels.firstIndex { $0.number == number }.map(sayGoAway)
+            partings[number] = nil
+        }
+        partings[number] = timer
+        timer.arm(Self.hearsay)
     }
 
     private func sayGoAway(_ index: Int) {
