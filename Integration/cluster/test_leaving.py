@@ -180,7 +180,7 @@ def test_a_node_with_too_many_tunnels_tells_some_to_move_once_each(piko, agents)
         eventually(lambda: listed(full, other)["endpoints"] == 0)
 
 
-def test_an_original_agent_that_is_shed_is_reset_and_only_behind_its_last_stream(piko, agents):
+def test_an_original_agent_that_is_shed_is_told_of_an_error_and_only_behind_its_last_stream(piko, agents):
     gate = threading.Event()
 
     def held(conn, head):
@@ -199,6 +199,6 @@ def test_an_original_agent_that_is_shed_is_reset_and_only_behind_its_last_stream
     gate.set()
     assert [client.response().body for client in clients] == [b"held"] * 6
     eventually(lambda: sum(agent.session.over for agent in crowd) == 4)
-    assert all(agent.ws.wire.how == "reset" for agent in crowd if agent.session.over)
+    assert all(agent.session.going_away == 2 for agent in crowd if agent.session.over)
     for client in clients:
         client.close()

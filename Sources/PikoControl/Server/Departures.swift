@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Original agents' tunnels that are to go: not selected any more, reset when their last stream has ended or their time is over.
+// Original agents' tunnels that are to go: not selected any more, ended when their last stream has ended or their time is over.
 // Loop-confined. Looked at every now and then, while there are any.
 
 import PikoEngine

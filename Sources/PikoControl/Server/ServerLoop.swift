@@ -120,7 +120,7 @@ final class ServerLoop: EndingLoop {
         listeners = []
     }
 
-    /// Original agents cannot be told to move: each is reset when its last stream has ended.
+    /// Original agents cannot be told to move: each tunnel is ended when its last stream has.
     func retireOriginals() {
         for tunnel in tunnels.values where !tunnel.speaksGoAway { departures.add(tunnel, patience: .max) }
     }

@@ -15,11 +15,14 @@ final class ServerTunnel: TunnelSessionHandler {
         case retired
     }
 
+    /// Of a go away.
+    private static let internalError: UInt32 = 2
+
     let id: TunnelID
     let endpoint: String
     private let registry: TunnelRegistry
     private let log: Log
-    /// An agent of ours: it can be told to move, and reconnects after a polite end. Original ones exit then, and are reset instead.
+    /// An agent of ours: it can be told to move, and reconnects after a polite end. Original ones exit then, and are told of an error instead.
     let speaksGoAway: Bool
     private var stage = Stage.serving
     private let onClosed: (ServerTunnel) -> Void
@@ -69,10 +72,12 @@ final class ServerTunnel: TunnelSessionHandler {
         registry.retire(id)
     }
 
-    /// Ends with all that runs on it: politely for agents of ours, by reset for original ones (protocol.md, "yamux").
+    /// Ends with all that runs on it. An original agent exits at a polite end and reconnects after an error: it gets one as yamux has it, because
+    /// a balancer in between would make a polite end of a reset.
     func end() {
         retire()
-        if speaksGoAway { session?.close() } else { session?.abort() }
+        if !speaksGoAway { session?.goAway(code: Self.internalError) }
+        session?.close()
     }
 
     func abort() { session?.abort() }

@@ -25,7 +25,7 @@ public struct DrainCounts: Equatable, Sendable {
 
 /// A step of leaving.
 public enum DrainStep: Equatable, Sendable {
-    /// Tunnels of agents that cannot be told are not selected any more; each is reset when its last stream has ended.
+    /// Tunnels of agents that cannot be told are not selected any more; each is ended when its last stream has.
     case retireOriginals
     /// The proxy and the upstream port close.
     case stopListening
