@@ -241,6 +241,30 @@ def test_a_tcp_client_whose_tunnel_here_refuses_is_served_by_another_node(piko):
                     assert wire.read_to_end() == b"got " + b"x" * 1000
 
 
+def test_a_node_that_stops_loses_no_request(three):
+    """Its agent knows no other node, so it is waited for in vain; all the while the front node may choose it."""
+    front, others, services, agents = three
+    stop, failures, count = threading.Event(), [], collections.Counter()
+
+    def load():
+        with Client(front.proxy) as client:
+            while not stop.is_set():
+                message = client.request("web", method="POST", body=b"x").response("POST")
+                count[message.body] += 1
+                if message.status != 200:
+                    failures.append(message.head.raw + message.body)
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    [thread.start() for thread in threads]
+    eventually(lambda: count[b"0"] > 100)
+    others[0].stop(40)
+    before = sum(count.values())
+    eventually(lambda: sum(count.values()) > before + 200)
+    stop.set()
+    [thread.join(10) for thread in threads]
+    assert not failures, (len(failures), failures[:3])
+
+
 # How load is spread
 
 

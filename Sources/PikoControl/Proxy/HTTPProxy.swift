@@ -95,7 +95,7 @@ public final class HTTPProxy {
         for connection in connections { connection.giveUp(on: pool) }
     }
 
-    /// Clients that have sent a first request so far.
+    /// Clients that have sent a first request so far; other nodes do not count, which know by themselves when this one leaves.
     public internal(set) var arrivals: UInt64 = 0
 
     /// From now on every response says that its connection ends. A connection without a request ends after a while

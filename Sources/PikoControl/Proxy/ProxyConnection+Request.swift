@@ -80,7 +80,7 @@ extension ProxyConnection {
         headDidEnd()
         traits = head.traits
         settleReach(head)
-        if requestsServed == 0 { proxy.arrivals &+= 1 }
+        if requestsServed == 0, !isForwarded { proxy.arrivals &+= 1 }
         let inHand = beginExchange(headCount: count, behind: bytes.count - count)
         if proxy.settings.role == .server, ReservedPath.contains(head.pathAndQuery) {
             return serveReserved(head, bytes, count) ?? count + inHand
