@@ -16,6 +16,7 @@ extension Log {
         case .earlierLife(let version): peer(.info, "others knew an earlier life of this node") { $0.add("version", version) }
         case .sameID(let address): peer(.error, "another node has this node's id") { $0.add("addr", address) }
         case .tooManyNodes: peer(.error, "more nodes than are kept")
+        case .tooMuchState: peer(.error, "nodes say more than is kept")
         case .endpointTooLong(let bytes): peer(.warn, "endpoint not announced: its name fits no packet") { $0.add("bytes", bytes) }
         case .paused(let milliseconds): warn("this process stood still") { $0.add("milliseconds", milliseconds) }
         }

@@ -29,6 +29,8 @@ public struct Gossip: Sendable {
         /// A node that says for so long that it knows less of itself than we do has begun anew.
         static let lowClaims: UInt64 = 2_000
         static let leaveNotices = 3
+        /// Bytes of what all others have said that are kept.
+        static let weight = 1 << 30
     }
 
     public let settings: GossipSettings
@@ -63,6 +65,8 @@ public struct Gossip: Sendable {
     var nextRise: UInt64 = 0
     var nextTwinLine: UInt64 = 0
     var nextBoundLine: UInt64 = 0
+    /// Of what all others have said, at the last tick, and of what came since.
+    var weight = 0
 
     public init(_ settings: GossipSettings, random: GossipRandom, now: UInt64) {
         self.settings = settings

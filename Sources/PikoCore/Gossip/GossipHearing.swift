@@ -146,6 +146,12 @@ extension Gossip {
 
     private mutating func apply(_ node: NodeDelta) -> Bool {
         let id = node.peer.id
+        let weight = node.entries.reduce(0) { $0 + VersionedEntries.weight(of: $1) }
+        guard self.weight + weight <= Limit.weight else {
+            sayBound(.tooMuchState)
+            return false
+        }
+        self.weight += weight
         var changes: [ClusterChange] = []
         let applied = members[id]?.apply(node.entries, now: now, &changes) ?? 0
         out += changes.map { .change($0) }

@@ -48,10 +48,7 @@ extension Gossip {
         guard members.count < Limit.nodes, !peer.id.isEmpty, peer.id.utf8.count <= 256, !peer.address.isEmpty,
             peer.address.utf8.count <= 280
         else {
-            if members.count >= Limit.nodes, now >= nextBoundLine {
-                nextBoundLine = now + 10_000
-                out.append(.log(.tooManyNodes))
-            }
+            if members.count >= Limit.nodes { sayBound(.tooManyNodes) }
             return false
         }
         members[peer.id] = Member(peer: peer, interval: settings.interval, now: now)
@@ -59,6 +56,13 @@ extension Gossip {
         activeCount += 1
         out += [.change(.added(id: peer.id)), .log(.nodeFound(peer))]
         return true
+    }
+
+    /// A bound was met: a line now and then.
+    mutating func sayBound(_ fact: GossipFact) {
+        guard now >= nextBoundLine else { return }
+        nextBoundLine = now + 10_000
+        out.append(.log(fact))
     }
 
     /// A delta of the node itself has come.

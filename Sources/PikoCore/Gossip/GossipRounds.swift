@@ -34,6 +34,7 @@ extension Gossip {
     private mutating func judge() {
         let active = activeIDs
         activeCount = active.count
+        weight = order.reduce(0) { $0 + (members[$1]?.entries.weight ?? 0) }
         let least = leastMean
         for id in active {
             guard let member = members[id], member.arrivals.suspicion(now, least: least) > ArrivalWindow.threshold else { continue }

@@ -81,6 +81,8 @@ public enum GossipFact: Equatable, Sendable {
     case sameID(address: String)
     /// More nodes than are kept.
     case tooManyNodes
+    /// They say more than is kept.
+    case tooMuchState
     /// An endpoint whose name fits no packet is not announced.
     case endpointTooLong(bytes: Int)
     /// This process stood still for so long.

@@ -17,6 +17,8 @@ struct VersionedEntries: Sendable {
     private(set) var version: UInt64
     /// Entries that say their key is deleted.
     private(set) var deletedCount = 0
+    /// Bytes that the entries take in memory, roughly.
+    private(set) var weight = 0
 
     init(version: UInt64 = 0) { self.version = version }
 
@@ -33,6 +35,7 @@ struct VersionedEntries: Sendable {
         slots.append(Slot(version: entry.version, entry: entry))
         version = entry.version
         if entry.isDeleted { deletedCount += 1 }
+        weight += Self.weight(of: entry)
         if slots.count > 2 * places.count + 64 { closeUp() }
     }
 
@@ -62,9 +65,13 @@ struct VersionedEntries: Sendable {
     }
 
     private mutating func clear(_ index: Int) {
-        if slots[index].entry?.isDeleted == true { deletedCount -= 1 }
+        guard let entry = slots[index].entry else { return }
+        if entry.isDeleted { deletedCount -= 1 }
+        weight -= Self.weight(of: entry)
         slots[index].entry = nil
     }
+
+    static func weight(of entry: GossipEntry) -> Int { 128 + 2 * entry.key.utf8.count + entry.value.utf8.count }
 
     private func firstSlot(above limit: UInt64) -> Int {
         var low = 0

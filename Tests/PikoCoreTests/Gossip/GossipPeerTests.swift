@@ -175,6 +175,54 @@ import Testing
         #expect((resolved.last ?? 0) > 1_190_000)
     }
 
+    @Test("a seed that is this node itself is found out, asked again, and believed when it is another next time")
+    func ownSeed() {
+        var node = node("a", port: 1)
+        let asked = node.handle(.seeds(["alias:4"]), now: 1)
+        guard case .join(let bytes, "alias:4")? = asked.first(where: { if case .join = $0 { true } else { false } }) else {
+            Issue.record("not asked")
+            return
+        }
+        guard case .answer(let reply)? = node.handle(.request(bytes[...]), now: 2).first, !reply.isEmpty else {
+            Issue.record("not answered")
+            return
+        }
+        #expect(!node.isOwn("alias:4"))
+        _ = node.handle(.joinReply(reply[...], from: "alias:4"), now: 3)
+        #expect(node.isOwn("alias:4") && node.isOwn("127.0.0.1:4") && !node.isJoined && !node.knowsOthers)
+        #expect(node.handle(.seeds(["alias:4"]), now: 600).contains { if case .join(_, "alias:4") = $0 { true } else { false } })
+        let other = GossipReply(from: stranger, nodes: []).bytes(toJoin: true)
+        _ = node.handle(.joinReply(other[...], from: "alias:4"), now: 601)
+        #expect(!node.isOwn("alias:4") && node.isJoined && node.knowsOthers)
+    }
+
+    @Test("a seed that joins this node first is a seed that was joined")
+    func joinedBySeed() {
+        var node = node("a", port: 1)
+        _ = node.handle(.seeds(["h:1"]), now: 1)
+        _ = node.handle(.joinFailed(address: "h:1"), now: 2)
+        _ = node.handle(.message(.digest(from: stranger, isRequest: false, []), from: "h:1"), now: 3)
+        _ = node.handle(.seeds(["h:1"]), now: 500)
+        #expect(node.isJoined)
+    }
+
+    @Test("what others say is bounded in bytes; what was forgotten makes room")
+    func weight() {
+        var entries = VersionedEntries()
+        for version in 1...100 as ClosedRange<UInt64> { entries.put(GossipEntry(key: "k\(version % 10)", value: "v", version: version)) }
+        #expect(entries.weight == 10 * VersionedEntries.weight(of: GossipEntry(key: "k1", value: "v", version: 1)))
+        _ = entries.discard(upTo: 100)
+        #expect(entries.weight == 0)
+        var node = node("a", port: 1)
+        node.weight = Gossip.Limit.weight
+        let delta = GossipMessage.delta(from: stranger, [NodeDelta(peer: stranger, entries: [GossipEntry(key: "proxy_addr", value: "p", version: 1)])])
+        #expect(node.handle(.message(delta, from: "h:1"), now: 1).contains(.log(.tooMuchState)))
+        #expect(node.entries("x") == [])
+        _ = node.handle(.tick, now: 2)
+        _ = node.handle(.message(delta, from: "h:1"), now: 3)
+        #expect(node.entries("x")?.count == 1)
+    }
+
     @Test("nodes at IPv6 addresses are asked there")
     func sixes() {
         var node = node("a", port: 1)
