@@ -28,6 +28,8 @@ public struct Gossip: Sendable {
         static let hot: UInt64 = 2_000
         /// A node that says for so long that it knows less of itself than we do has begun anew.
         static let lowClaims: UInt64 = 2_000
+        /// For so long others may speak of an earlier life: an original does until it has forgotten it.
+        static let earlierLife: UInt64 = 2 * expiry
         static let leaveNotices = 3
         /// Bytes of what all others have said that are kept.
         static let weight = 1 << 30

@@ -132,6 +132,7 @@ extension Gossip {
             refute(last.version)
             return false
         }
+        if let member = members[id], teller.id != id, now < member.speaksForItselfUntil { return false }
         if members[id] == nil {
             if tombstones[id] != nil { hearOfForgotten(node.peer) }
             guard tombstones[id] == nil, !node.entries.contains(where: { $0.key == GossipKey.left }) else { return false }

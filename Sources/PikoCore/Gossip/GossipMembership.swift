@@ -37,6 +37,7 @@ extension Gossip {
         }
         var changes: [ClusterChange] = []
         members[peer.id]?.beginAnew(&changes)
+        members[peer.id]?.speaksForItselfUntil = now + Limit.earlierLife
         members[peer.id]?.peer.address = peer.address
         out += changes.map { .change($0) }
         if member.status == .left { setStatus(peer.id, .active) }

@@ -12,6 +12,8 @@ struct Member: Sendable {
     var expiry: UInt64?
     /// Since when it has said it knows less of itself than we do.
     var lowSince: UInt64?
+    /// It has begun anew: until then others, who may still know its earlier life alone, are not believed about it.
+    var speaksForItselfUntil: UInt64 = 0
     /// When an entry came last.
     private(set) var changed: UInt64 = 0
 

@@ -206,6 +206,30 @@ import Testing
         #expect(node.isJoined)
     }
 
+    @Test("a node that began anew with low versions is believed alone; others may only know its earlier life")
+    func earlierLife() {
+        var node = node("a", port: 1)
+        let reborn = GossipPeer(id: "y", address: "h:2")
+        func life(_ version: UInt64, _ endpoint: String, from teller: GossipPeer, at now: UInt64) {
+            let entries = ["proxy_addr", "admin_addr", "endpoint:\(endpoint)"].enumerated().map {
+                GossipEntry(key: $1, value: "1", version: version + UInt64($0))
+            }
+            _ = node.handle(.message(.delta(from: teller, [NodeDelta(peer: reborn, entries: entries)]), from: teller.address), now: now)
+        }
+        func claim(_ version: UInt64, at now: UInt64) {
+            let digest = [DigestEntry(peer: reborn, version: version, left: false)]
+            _ = node.handle(.message(.digest(from: reborn, isRequest: false, digest), from: "h:2"), now: now)
+        }
+        life(100, "old", from: reborn, at: 1)
+        claim(3, at: 1_000)
+        claim(3, at: 4_000)
+        life(1, "new", from: reborn, at: 4_001)
+        life(100, "old", from: stranger, at: 4_002)
+        #expect(node.entries("y")?.map(\.key) == ["proxy_addr", "admin_addr", "endpoint:new"])
+        life(200, "newer", from: reborn, at: 4_003)
+        #expect(node.state("y")?.version == 202)
+    }
+
     @Test("what others say is bounded in bytes; what was forgotten makes room")
     func weight() {
         var entries = VersionedEntries()
