@@ -59,6 +59,8 @@ struct TunnelPlan: Sendable {
     static let longestLook: UInt64 = 120_000
     /// A tunnel that was lost sooner is one more failure.
     static let provenAfter: UInt64 = 1000
+    /// A tunnel takes the place of another when it has served so long: the other nodes hear of it by gossip.
+    static let settledAfter: UInt64 = 1000
 
     private let wanted: Int
     private var tunnels: [Tunnel] = []
@@ -68,8 +70,12 @@ struct TunnelPlan: Sendable {
     private var rotated = 0
     private var lookLimit = TunnelPlan.firstLook
     private var hurriesUntil: UInt64 = 0
-    private var waitsUntil: UInt64?
     private var isDialling = false
+    private var dialAt: UInt64?
+    /// When the next tunnel has settled, while one waits to be let go.
+    private var settlesAt: UInt64?
+    /// What the timer is set to.
+    private var armedAt: UInt64?
 
     /// - Parameter wanted: tunnels to different nodes, at least 1.
     init(wanted: Int) { self.wanted = max(wanted, 1) }
@@ -78,7 +84,8 @@ struct TunnelPlan: Sendable {
     /// - Parameter random: 0 to 1.
     mutating func handle(_ event: Event, now: UInt64, random: Double) -> [Directive] {
         switch event {
-        case .started, .due: return dial()
+        case .started: dialAt = now
+        case .due: armedAt = nil
         case .connected(let number, let node): connected(Tunnel(number: number, node: node.id, since: now), node)
         case .alreadyConnected(let node):
             isDialling = false
@@ -88,7 +95,9 @@ struct TunnelPlan: Sendable {
         case .toldToGo(let number): toldToGo(number, now)
         case .ended(let number): ended(number, now)
         }
-        return releases() + wait(after: event, now, random)
+        var directives = releases(now)
+        if event == .started || event == .due { directives += dial(now) } else { chooseDial(after: event, now, random) }
+        return directives + arm(now)
     }
 
     /// The nodes that have a tunnel, whatever becomes of it: a dial tells them, so that no second one goes there.
@@ -100,13 +109,6 @@ struct TunnelPlan: Sendable {
     private func count(_ state: State) -> Int { tunnels.reduce(0) { $0 + ($1.state == state ? 1 : 0) } }
 
     // MARK: What an event changes
-
-    private mutating func dial() -> [Directive] {
-        waitsUntil = nil
-        guard !isDialling, need != .none else { return [] }
-        isDialling = true
-        return [.dial]
-    }
 
     private mutating func connected(_ tunnel: Tunnel, _ node: AnsweringNode) {
         isDialling = false
@@ -146,10 +148,13 @@ struct TunnelPlan: Sendable {
         return serving < wanted && !knowsOriginalsOnly ? .look : .none
     }
 
-    /// One that was told to go is let go for each that serves beyond what the others are there for.
-    private mutating func releases() -> [Directive] {
-        var surplus = servingCount + count(.leaving) - goal
-        guard servingCount > 0 else { return [] }
+    /// One that was told to go is let go for each that serves, and has settled, beyond what the others are there for.
+    private mutating func releases(_ now: UInt64) -> [Directive] {
+        let serving = tunnels.filter { $0.state == .serving }
+        let unsettled = serving.filter { now &- $0.since < Self.settledAfter }
+        var surplus = serving.count - unsettled.count + count(.leaving) - goal
+        defer { settlesAt = count(.leaving) > 0 ? unsettled.map { $0.since &+ Self.settledAfter }.min() : nil }
+        guard serving.count > unsettled.count else { return [] }
         var directives: [Directive] = []
         for index in tunnels.indices where tunnels[index].state == .leaving && surplus > 0 {
             tunnels[index].state = .released
@@ -159,23 +164,28 @@ struct TunnelPlan: Sendable {
         return directives
     }
 
-    private mutating func wait(after event: Event, _ now: UInt64, _ random: Double) -> [Directive] {
-        if isDialling { return [] }
+    private mutating func chooseDial(after event: Event, _ now: UInt64, _ random: Double) {
+        if isDialling { return }
         switch need {
-        case .none:
-            defer { waitsUntil = nil }
-            return waitsUntil == nil ? [] : [.rest]
-        case .look: return waitsUntil == nil ? wait(look(random), now) : []
-        case .tunnel: return wait(delay(after: event, now, random), now)
+        case .none: dialAt = nil
+        case .look: dialAt = dialAt ?? now &+ look(random)
+        case .tunnel: dialAt = min(dialAt ?? .max, now &+ delay(after: event, now, random))
         }
     }
 
-    /// A wait that would end sooner stays.
-    private mutating func wait(_ milliseconds: UInt64, _ now: UInt64) -> [Directive] {
-        let until = now &+ milliseconds
-        if let waitsUntil, waitsUntil <= until { return [] }
-        waitsUntil = until
-        return [.wait(milliseconds)]
+    private mutating func dial(_ now: UInt64) -> [Directive] {
+        guard let due = dialAt, due <= now else { return [] }
+        dialAt = nil
+        guard !isDialling, need != .none else { return [] }
+        isDialling = true
+        return [.dial]
+    }
+
+    private mutating func arm(_ now: UInt64) -> [Directive] {
+        let next = dialAt.map { min($0, settlesAt ?? .max) } ?? settlesAt
+        if next == armedAt { return [] }
+        armedAt = next
+        return [next.map { .wait($0 > now ? $0 - now : 0) } ?? .rest]
     }
 
     private mutating func look(_ random: Double) -> UInt64 {

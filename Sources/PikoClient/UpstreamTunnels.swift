@@ -102,11 +102,11 @@ public final class UpstreamTunnels: TunnelSessionHandler {
         var wait: UInt64?
         for directive in plan.handle(event, now: loop.now, random: .random(in: 0...1)) {
             switch directive {
-            case .dial: dialOrGiveUp()
+            case .dial: dial()
             case .wait(let milliseconds):
                 wait = hasConnected ? milliseconds : min(milliseconds, firstTimeLeft)
                 arm(wait ?? 0)
-            case .rest: timer?.disarm()
+            case .rest: timer = nil
             case .letGo(let number): letGo(number)
             }
         }
@@ -114,9 +114,13 @@ public final class UpstreamTunnels: TunnelSessionHandler {
     }
 
     private func arm(_ milliseconds: UInt64) {
-        let timer = timer ?? Timer(on: loop) { [unowned self] in take(.due) }
+        let timer = timer ?? Timer(on: loop) { [unowned self] in timerDidFire() }
         self.timer = timer
         timer.arm(milliseconds)
+    }
+
+    private func timerDidFire() {
+        if !hasConnected && firstTimeLeft == 0 { giveUp(lastFailure) } else { take(.due) }
     }
 
     /// Milliseconds until the first dial must have succeeded.
@@ -141,10 +145,6 @@ public final class UpstreamTunnels: TunnelSessionHandler {
     }
 
     // MARK: Dialling
-
-    private func dialOrGiveUp() {
-        if hasConnected || firstTimeLeft > 0 { dial() } else { giveUp(lastFailure) }
-    }
 
     private func giveUp(_ failure: DialFailure) {
         stage = .stopping
@@ -176,7 +176,7 @@ public final class UpstreamTunnels: TunnelSessionHandler {
         }
         hasConnected = true
         failures = 0
-        timer = nil
+        if timer?.isArmed == false { timer = nil }
         handler.tunnels(self, didConnectTo: node.id)
         take(.connected(lastNumber, node))
     }

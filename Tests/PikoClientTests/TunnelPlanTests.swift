@@ -182,7 +182,8 @@ import Testing
         #expect(script.take(.toldToGo(1)) == [])  // twice is once
         #expect(script.take(.due, after: 100) == [.dial])
         #expect(script.plan.connectedNodes == ["a"])
-        #expect(script.connect(2, "b", of: 3) == [.letGo(1)])
+        #expect(script.connect(2, "b", of: 3) == [.wait(1000)])  // until the cluster has heard of it
+        #expect(script.take(.due, after: 1000) == [.letGo(1)])
         #expect(script.plan.connectedNodes == ["a", "b"])  // its streams go on: no second tunnel goes there
         #expect(script.take(.ended(1), after: 5000) == [])
         #expect(script.plan.servingCount == 1)
@@ -211,7 +212,8 @@ import Testing
         #expect(script.take(.due, after: 1000) == [.dial])
         #expect(script.take(.alreadyConnected(AnsweringNode(id: "a", nodes: 3))) == [.wait(500)])
         #expect(script.take(.due, after: 500) == [.dial])
-        #expect(script.connect(3, "c", of: 3) == [.letGo(2)])
+        #expect(script.connect(3, "c", of: 3) == [.wait(1000)])
+        #expect(script.take(.due, after: 1000) == [.letGo(2)])
     }
 
     @Test("plan: where no third node is, the leaving one decides; it is let go once it is no part of the cluster any more")
@@ -235,9 +237,25 @@ import Testing
         #expect(script.take(.toldToGo(1)) == [.wait(1000)])
         #expect(script.take(.toldToGo(2)) == [.wait(100)])  // nothing else serves now
         #expect(script.take(.due, after: 100) == [.dial])
-        #expect(script.connect(3, "c", of: 4) == [.letGo(1), .wait(1000)])
-        #expect(script.take(.due, after: 1000) == [.dial])
-        #expect(script.connect(4, "d", of: 4) == [.letGo(2)])
+        #expect(script.connect(3, "c", of: 4) == [.wait(1000)])
+        #expect(script.take(.due, after: 1000) == [.letGo(1), .dial])
+        #expect(script.connect(4, "d", of: 4, after: 10) == [.wait(1000)])
+        #expect(script.take(.ended(1), after: 400) == [])
+        #expect(script.take(.due, after: 600) == [.letGo(2)])
+    }
+
+    @Test("plan: a replacement that is lost before it has settled is none")
+    func unsettled() {
+        var script = Script(wanted: 1)
+        script.start()
+        _ = script.connect(1, "a", of: 3)
+        _ = script.take(.toldToGo(1), after: 60_000)
+        _ = script.take(.due, after: 100)
+        #expect(script.connect(2, "b", of: 3) == [.wait(1000)])
+        #expect(script.take(.ended(2), after: 500) == [.wait(200)])
+        #expect(script.take(.due, after: 200) == [.dial])
+        #expect(script.connect(3, "c", of: 3) == [.wait(1000)])
+        #expect(script.take(.due, after: 1000) == [.letGo(1)])
     }
 
     @Test("plan: a leaving tunnel that dies first changes nothing")
