@@ -6,6 +6,8 @@ import PikoCore
 import PikoEngine
 
 /// A downstream connection: a client's on a server, a tunnel's stream on an agent.
+///
+/// Unchecked are properties that every request touches and nobody passes inout: the run-time exclusivity check would cost more than they do.
 final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, DeadlineHolder {
     enum State: UInt8 {
         /// Between requests, or before the end of a head.
@@ -52,9 +54,9 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var isMember = false
     var memberVersion: UInt64 = 0
     /// Another node's: it has forwarded a request on it.
-    var isOfMember = false
+    @exclusivity(unchecked) var isOfMember = false
     /// Counted in the proxy's waitingMembers.
-    var isWaitingMember = false
+    @exclusivity(unchecked) var isWaitingMember = false
 
     // The request at hand.
     var exchange: HTTPExchange
@@ -63,18 +65,18 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var endpointIsFromHost = false
     var selected: TunnelID?
     var moves = 0
-    var reach = RequestReach.everywhere
+    @exclusivity(unchecked) var reach = RequestReach.everywhere
     /// By a member, so that nothing is added on the client's behalf again.
-    var isForwarded = false
+    @exclusivity(unchecked) var isForwarded = false
     /// The nodes it came by, as a stranger says.
-    var trail: [UInt8] = []
+    @exclusivity(unchecked) var trail: [UInt8] = []
     var tried: [TunnelID] = []
     /// By id.
-    var triedNodes: [String] = []
+    @exclusivity(unchecked) var triedNodes: [String] = []
     /// The head as it goes on, and behind it what is held of the body. nil between requests and once it cannot be needed again.
     var message: HeadWriter?
     /// Of the message: its Connection line and the end of the head, which another node gets otherwise than a tunnel's stream.
-    var hopPart = 0..<0
+    @exclusivity(unchecked) var hopPart = 0..<0
     /// Bytes of a held body that are still to come.
     var bodyToCome: UInt64 = 0
     /// What the call that reads the request has not taken, during that call.
@@ -86,10 +88,10 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var upstream: Connection?
     var tunnel: TunnelID?
     /// Where it is from, or while selecting, is to come from; nil: it is a tunnel's stream.
-    var pool: ConnectionPool?
-    var upstreamIsReused = false
+    @exclusivity(unchecked) var pool: ConnectionPool?
+    @exclusivity(unchecked) var upstreamIsReused = false
     /// It had been dead since before it was chosen: the place behind it may be well.
-    var upstreamIsStale = false
+    @exclusivity(unchecked) var upstreamIsStale = false
     var isSelecting = false
     var responseScanner = HeadScanner()
     /// A long response head so far.
