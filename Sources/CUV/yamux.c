@@ -8,8 +8,9 @@
 
 enum { DEFAULT_STREAMS = 65536, DEFAULT_UNACKNOWLEDGED = 256 };
 enum { DEFAULT_WINDOW = 16 << 20, DEFAULT_SESSION_WINDOW = 64 << 20 };
-// A dead peer is noticed within 5 s at both ends. Either end's ping is a sign of life to the other, so one that asks is enough.
-enum { SERVER_PING_MS = 2200, CLIENT_PING_MS = 2600, DEFAULT_PING_TIMEOUT_MS = 2000 };
+// A dead peer is noticed within 5 s at both ends, and not much sooner: one that lacks a processor for seconds is not dead. Either end's
+// ping is a sign of life to the other, so one that asks is enough.
+enum { SERVER_PING_MS = 2400, SERVER_TIMEOUT_MS = 2400, CLIENT_PING_MS = 2800, CLIENT_TIMEOUT_MS = 2000 };
 
 static void carrier_ended(void *ctx, cuv_stream *carrier) {
     yamux_lose(ctx, 0);
@@ -63,7 +64,7 @@ static void configure(cuv_yamux *session, const cuv_yamux_config *config) {
     session->growth.largest = (uint32_t)or_default(config->max_window, DEFAULT_WINDOW);
     session->growth.left = or_default(config->session_window, DEFAULT_SESSION_WINDOW);
     session->ping_interval_ms = or_default(config->ping_interval_ms, config->client ? CLIENT_PING_MS : SERVER_PING_MS);
-    session->ping_timeout_ms = or_default(config->ping_timeout_ms, DEFAULT_PING_TIMEOUT_MS);
+    session->ping_timeout_ms = or_default(config->ping_timeout_ms, config->client ? CLIENT_TIMEOUT_MS : SERVER_TIMEOUT_MS);
     session->peer_serves_late = config->peer_serves_late;
 }
 
