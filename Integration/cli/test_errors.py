@@ -40,7 +40,6 @@ def test_server(run, words, error):
 REFUSED = [
     "--proxy.tls.cert c", "--upstream.tls.key k", "--admin.tls.client-cas c", "--proxy.tls.client.insecure-skip-verify",
     "--proxy.auth.hmac-secret-key s", "--upstream.auth.rsa-public-key s", "--admin.auth.jwks.endpoint http://h", "--proxy.auth.audience a",
-    "--upstream.rebalance.threshold 0.2",
 ]
 
 
@@ -56,9 +55,6 @@ def test_what_does_not_work_yet_is_refused(run, words):
     ("agent http e 1 --connect.url https://h", "connect.url: https is not supported yet"),
     ("forward 1 e --connect.url wss://h", "connect.url: https is not supported yet"),
     ("forward 1 e --connect.tls.insecure-skip-verify", "--connect.tls.insecure-skip-verify: not supported yet"),
-    ("test cluster --nodes 3", "test cluster: not supported yet"),
-    ("server status cluster nodes", "server status cluster: not supported yet"),
-    ("server status gossip node a", "server status gossip: not supported yet"),
 ])
 def test_other_commands_refuse_too(run, words, error):
     assert run(*words.split()).error == error

@@ -45,8 +45,19 @@ def test_a_server_that_hangs_up_is_one_line_and_exit_1(run):
 @pytest.mark.parametrize("flags, error", [
     ("--server.url https://h", "--server.url: https is not supported yet"),
     ("--server.url h", '--server.url: expected a URL such as http://localhost:8000, got "h"'),
-    ("--forward n", "--forward: not supported yet"),
     ("extra", "unexpected argument: extra"),
 ])
 def test_mistakes(run, flags, error):
     assert run("server", "status", "upstream", "endpoints", *flags.split()).error == error
+
+
+@pytest.mark.parametrize("words, error", [
+    ("cluster nodes --status up", '--status: expected active, unreachable or left, got "up"'),
+    ("cluster --status up nodes", '--status: expected active, unreachable or left, got "up"'),
+    ("cluster node", "missing argument: ID"),
+    ("gossip node", "missing argument: ID"),
+    ("gossip node a b", "unexpected argument: b"),
+    ("gossip nodes --status left", "--status: unknown flag"),
+])
+def test_mistakes_of_the_cluster_commands(run, words, error):
+    assert run("server", "status", *words.split()).error == error

@@ -67,7 +67,7 @@ enum CommandOrder {
 
     private static var root: Word {
         let gossip = Word(next: ["nodes": Word(), "node": Word()])
-        let status = Word(next: ["upstream": Word(next: ["endpoints": Word()]), "cluster": gossip, "gossip": gossip], valued: flags(StatusConfiguration.keys))
+        let status = Word(next: ["upstream": Word(next: ["endpoints": Word()]), "cluster": gossip, "gossip": gossip], valued: flags(StatusConfiguration.keys + [StatusConfiguration.statusKey]))
         let agent = flags(AgentConfiguration.keys)
         let forward = flags(ForwardConfiguration.keys)
         return Word(next: [

@@ -23,63 +23,68 @@ struct StatusUpstream: ParsableCommand {
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
         func run() throws {
-            try StatusQuery.run(arguments, usage: "upstream endpoints", about: "Prints how many tunnels each endpoint has.") { _ in
-                "/status/upstream/endpoints"
-            }
+            try StatusQuery(usage: "upstream endpoints", about: "Prints how many tunnels each endpoint has.", page: "upstream/endpoints")
+                .run(arguments) { answer, _ in answer }
         }
     }
 }
 
 struct StatusCluster: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cluster", abstract: "Nodes of the cluster (not supported yet).", version: CommandExit.version,
-        subcommands: [Nodes.self, Node.self]
+        commandName: "cluster", abstract: "Nodes of the cluster.", version: CommandExit.version, subcommands: [Nodes.self, Node.self]
     )
 
     struct Nodes: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "All nodes (not supported yet).")
+        static let configuration = CommandConfiguration(abstract: "All nodes.")
 
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
         func run() throws {
-            try NotYet.run(arguments, name: "server status cluster", usage: "server status cluster nodes [--status STATUS]", about: "Prints the nodes of the cluster.")
+            try StatusQuery(
+                usage: "cluster nodes", about: "Prints the nodes of the cluster as the node that is asked sees them.", page: "cluster/nodes",
+                keys: [StatusConfiguration.statusKey]
+            ).run(arguments) { try $0.nodes(ofStatus: $1.status) }
         }
     }
 
     struct Node: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "One node (not supported yet).")
+        static let configuration = CommandConfiguration(abstract: "One node.")
 
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
         func run() throws {
-            try NotYet.run(arguments, name: "server status cluster", usage: "server status cluster node ID", about: "Prints what is known of a node.")
+            try StatusQuery(
+                usage: "cluster node ID", about: "Prints a node's status, addresses and endpoints. ID 'local' is the node that is asked.",
+                page: "cluster/nodes", argument: "ID"
+            ).run(arguments) { answer, _ in answer.clusterNode }
         }
     }
 }
 
 struct StatusGossip: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "gossip", abstract: "State of gossip (not supported yet).", version: CommandExit.version,
-        subcommands: [Nodes.self, Node.self]
+        commandName: "gossip", abstract: "State of gossip.", version: CommandExit.version, subcommands: [Nodes.self, Node.self]
     )
 
     struct Nodes: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "All nodes (not supported yet).")
+        static let configuration = CommandConfiguration(abstract: "All nodes that gossip knows.")
 
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
         func run() throws {
-            try NotYet.run(arguments, name: "server status gossip", usage: "server status gossip nodes", about: "Prints the nodes that gossip knows.")
+            try StatusQuery(usage: "gossip nodes", about: "Prints the nodes that gossip knows.", page: "gossip/nodes")
+                .run(arguments) { answer, _ in try answer.nodes(ofStatus: "") }
         }
     }
 
     struct Node: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "One node (not supported yet).")
+        static let configuration = CommandConfiguration(abstract: "What gossip knows of one node.")
 
         @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
         func run() throws {
-            try NotYet.run(arguments, name: "server status gossip", usage: "server status gossip node ID", about: "Prints what gossip knows of a node.")
+            try StatusQuery(usage: "gossip node ID", about: "Prints the keys that gossip knows of a node.", page: "gossip/nodes", argument: "ID")
+                .run(arguments) { answer, _ in try answer.gossipNode() }
         }
     }
 }

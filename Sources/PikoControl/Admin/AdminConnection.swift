@@ -5,27 +5,10 @@
 import PikoCore
 import PikoEngine
 
-/// An answer of the admin port.
-struct AdminAnswer: Sendable {
-    var status: UInt16
-    var contentType: String
-    var body: String
-
-    static func text(_ status: UInt16, _ body: String = "") -> AdminAnswer {
-        AdminAnswer(status: status, contentType: "text/plain; charset=utf-8", body: body)
-    }
-
-    static func json(_ status: UInt16, _ body: String) -> AdminAnswer {
-        AdminAnswer(status: status, contentType: "application/json; charset=utf-8", body: body)
-    }
-
-    static func error(_ status: UInt16, _ text: String) -> AdminAnswer { json(status, "{\"error\":\"\(text)\"}") }
-}
-
 /// A connection on the admin port. Its connection holds it.
 final class AdminConnection: ConnectionHandler {
-    /// What answers: the path without its query, and the query's fields. Answers once, on the control loop.
-    typealias Respond = (_ path: String, _ query: String, _ answer: @escaping (AdminAnswer) -> Void) -> Void
+    /// What answers, once, on the control loop.
+    typealias Respond = (_ request: AdminRequest, _ answer: @escaping (AdminAnswer) -> Void) -> Void
 
     private static let limits = HeadLimits(bytes: 16 * 1024, fields: 100)
     /// Milliseconds for a head, and between requests.
@@ -82,9 +65,9 @@ final class AdminConnection: ConnectionHandler {
             return finish(.error(405, "method not allowed"), closes: closes)
         }
         isAnswering = true
-        let parts = String(decoding: head.pathAndQuery, as: UTF8.self)
-            .split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        respond(String(parts[0]), parts.count > 1 ? String(parts[1]) : "") { [self] in finish($0, closes: closes) }
+        let target = String(decoding: head.pathAndQuery, as: UTF8.self)
+        let isForwarded = head.fields.value(of: .xPikoForward) != nil
+        respond(AdminRequest(target, isForwarded: isForwarded)) { [self] in finish($0, closes: closes) }
     }
 
     private func finish(_ answer: AdminAnswer, closes: Bool) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the admin port answers (protocol.md, "Admin"). Control loop only; numbers of the worker loops are asked for by mail and come back
-// by mail. It changes nothing.
+// by mail, pages of other nodes from their admin ports. It changes nothing.
 
-import FoundationEssentials
 import PikoCore
 import PikoEngine
 
@@ -10,56 +9,60 @@ import PikoEngine
 final class AdminPages {
     private let node: ServerNode
     private let loop: EventLoop
+    private let forwards: AdminForwards
+    /// From the binding of its port on.
+    weak var gossip: GossipShell?
 
     init(node: ServerNode, loop: EventLoop) {
         self.node = node
         self.loop = loop
+        forwards = AdminForwards(loop: loop)
     }
 
+    /// Ends what is under way with other nodes; who waits for it is not answered any more.
+    func end() { forwards.end() }
+
     /// Answers once, at once or in a later turn.
-    func respond(to path: String, query: String, _ answer: @escaping (AdminAnswer) -> Void) {
-        switch path {
-        case "/health": answer(.text(200))
-        case "/ready": answer(.text(isReady ? 200 : 503))
-        case "/status/cluster/nodes": answer(.json(200, Self.json(node.cluster.nodes.map(NodeSummary.init))))
-        case "/status/upstream/endpoints": answer(.json(200, Self.json(node.registry.listeners)))
-        case "/metrics": metrics(answer)
-        default: answer(.error(404, "not found"))
+    func respond(to request: AdminRequest, _ answer: @escaping (AdminAnswer) -> Void) {
+        switch AdminRoute(request, localID: node.id) {
+        case .here(.metrics): metrics(answer)
+        case .here(let page): answer(self.page(page))
+        case .nowhere(let reason): answer(.error(404, reason))
+        case .node(let id):
+            guard let other = node.cluster.node(id) else { return answer(.error(404, "no node \(id)")) }
+            forwards.ask(other.adminAddress, request.target, answer)
+        }
+    }
+
+    private func page(_ page: AdminPage) -> AdminAnswer {
+        switch page {
+        case .health, .metrics: .text(200)
+        case .ready: .text(isReady ? 200 : 503)
+        case .endpoints: .json(JSONValue(node.registry.listeners))
+        case .clusterNodes: .json(.list(node.cluster.nodes.map(JSONValue.init(summaryOf:))))
+        case .clusterNode(let id): clusterNode(id == "local" ? node.id : id)
+        case .gossipNodes: .json(.list(gossipNodes.map { JSONValue($0, clock: clock) }))
+        case .gossipNode(let id): gossipNode(id)
         }
     }
 
     private var isReady: Bool { node.isReady.load(ordering: .relaxed) && node.hasCluster.load(ordering: .relaxed) }
+    private var clock: WallClock { WallClock(loopNow: loop.now) }
+    private var gossipNodes: [GossipNodeState] { (gossip?.nodes ?? []).sorted { $0.peer.id < $1.peer.id } }
 
-    /// A node as `/status/cluster/nodes` lists it.
-    private struct NodeSummary: Encodable {
-        let id: String
-        let status: String
-        let proxy_addr: String
-        let admin_addr: String
-        /// How many, and their listeners together.
-        let endpoints: Int
-        let upstreams: Int
-
-        init(_ node: ClusterNode) {
-            id = node.id
-            status = node.status.rawValue
-            proxy_addr = node.proxyAddress
-            admin_addr = node.adminAddress
-            endpoints = node.endpoints.count
-            upstreams = node.upstreamCount
-        }
+    private func clusterNode(_ id: String) -> AdminAnswer {
+        node.cluster.node(id).map { .json(JSONValue($0)) } ?? .error(404, "no node \(id)")
     }
 
-    private static func json(_ value: some Encodable) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys]
-        return (try? encoder.encode(value)).map { String(decoding: $0, as: UTF8.self) } ?? "null"
+    private func gossipNode(_ id: String) -> AdminAnswer {
+        guard let state = gossip?.state(id) else { return .error(404, "no node \(id)") }
+        return .json(JSONValue(state, entries: gossip?.entries(id) ?? [], clock: clock))
     }
 
     private func metrics(_ answer: @escaping (AdminAnswer) -> Void) {
-        Gathering.start(from: node.loops, to: loop) { ($0.metrics.snapshot, $0.otherNodes.requests) } completion: { [node] parts in
+        Gathering.start(from: node.loops, to: loop) { ($0.metrics.snapshot, $0.otherNodes.requests) } completion: { [self] parts in
             var proxy = ProxySnapshot()
-            var upstreams = Self.upstreams(of: node)
+            var upstreams = upstreams
             for part in parts {
                 proxy.add(part.0)
                 upstreams.remoteRequests.merge(part.1, uniquingKeysWith: +)
@@ -67,13 +70,15 @@ final class AdminPages {
             var page = PrometheusText()
             page.add([(labels: [], snapshot: proxy)], prefix: "piko_proxy")
             page.add(upstreams)
+            page.add(clusterNodes: node.cluster.nodes.map(\.status))
+            if let gossip { page.add(gossip.counters, lostPackets: gossip.lostPackets, gossipNodes) }
             page.add(refusedConnections: node.refused.load(ordering: .relaxed))
             page.add(droppedLines: node.log.dropped)
             answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: page.text))
         }
     }
 
-    private static func upstreams(of node: ServerNode) -> UpstreamSnapshot {
+    private var upstreams: UpstreamSnapshot {
         var upstreams = UpstreamSnapshot()
         upstreams.connectedUpstreams = node.registry.tunnelCount
         upstreams.registeredEndpoints = node.registry.endpointCount

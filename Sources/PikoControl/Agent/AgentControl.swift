@@ -12,8 +12,8 @@ final class AgentControl: EndingControl {
 
     init(loop: EventLoop, loops: LoopGroup<AgentLoop>, turnstile: Turnstile) throws(EngineError) {
         signals = try StopSignals(on: loop, turnstile: turnstile)
-        port = AdminPort(loop: loop) { path, _, answer in
-            guard path == "/metrics" else { return answer(.error(404, "not found")) }
+        port = AdminPort(loop: loop) { request, answer in
+            guard request.path == ["metrics"] else { return answer(.error(404, "not found")) }
             Self.metrics(loops, loop, answer)
         }
     }

@@ -10,17 +10,21 @@ final class ControlLoop: EndingControl {
     private let signals: StopSignals
     private let port: AdminPort
     private let rebalancer: Rebalancer?
+    private let pages: AdminPages
     let loop: EventLoop
     let node: ServerNode
     /// From the binding of its port on.
-    var gossip: GossipShell?
+    var gossip: GossipShell? {
+        didSet { pages.gossip = gossip }
+    }
 
     init(loop: EventLoop, node: ServerNode, turnstile: Turnstile) throws(EngineError) {
         signals = try StopSignals(on: loop, turnstile: turnstile)
         self.loop = loop
         self.node = node
         let pages = AdminPages(node: node, loop: loop)
-        port = AdminPort(loop: loop) { pages.respond(to: $0, query: $1, $2) }
+        self.pages = pages
+        port = AdminPort(loop: loop) { pages.respond(to: $0, $1) }
         rebalancer = Rebalancer(node, on: loop)
     }
 
@@ -31,6 +35,7 @@ final class ControlLoop: EndingControl {
     func end() {
         signals.end()
         gossip?.end()
+        pages.end()
         port.end()
     }
 }

@@ -22,6 +22,6 @@ public struct StatusConfiguration: Equatable, Sendable {
 
     /// Of `cluster nodes`.
     public static var statusKey: ConfigurationKey<Self> {
-        .init("status", \.status, .text, "Only nodes of this status: active, unreachable or left.")
+        .init("status", \.status, .nodeStatus, "Only nodes of this status: active, unreachable or left.")
     }
 }

@@ -63,6 +63,11 @@ extension ValueType<String> {
         return type
     }
 
+    /// A status of nodes (NodeStatus).
+    static var nodeStatus: Self {
+        Self("STATUS", "active, unreachable or left", read: { NodeStatus(rawValue: $0)?.rawValue }, write: { $0 })
+    }
+
     /// What becomes one segment of a request's path, as it is.
     static var endpoint: Self {
         Self("ENDPOINT", "an endpoint id of letters, digits and - . _ ~ : @", read: { isEndpoint($0) ? $0 : nil }, write: { $0 })

@@ -126,6 +126,7 @@ public struct Gossip: Sendable {
             guard let address = members[id]?.peer.address else { continue }
             counters.connectionsOutbound += 1
             counters.streamBytesOutbound += UInt64(notice.count)
+            countOutbound([ownDelta])
             out.append(.leave(notice, to: address))
         }
     }
@@ -150,12 +151,11 @@ public struct Gossip: Sendable {
         if id == settings.peer.id {
             return GossipNodeState(
                 peer: settings.peer, version: own.version, status: own.hasLeft ? .left : .active, expiry: nil,
-                entryCount: own.entries.count, deletedCount: own.entries.deletedCount)
+                counts: own.entries.counts)
         }
         return members[id].map {
             GossipNodeState(
-                peer: $0.peer, version: $0.version, status: $0.status, expiry: $0.expiry, entryCount: $0.entries.count,
-                deletedCount: $0.entries.deletedCount)
+                peer: $0.peer, version: $0.version, status: $0.status, expiry: $0.expiry, counts: $0.entries.counts)
         }
     }
 
@@ -179,9 +179,11 @@ public struct Gossip: Sendable {
     mutating func send(_ message: GossipMessage, to address: String) {
         counters.packetBytesOutbound += UInt64(GossipSize.packet(message))
         if case .digest(_, _, let entries) = message { counters.digestEntriesOutbound += UInt64(entries.count) }
-        if case .delta(_, let nodes) = message {
-            counters.deltaEntriesOutbound += UInt64(nodes.reduce(0) { $0 + $1.entries.count })
-        }
+        if case .delta(_, let nodes) = message { countOutbound(nodes) }
         out.append(.send(message, to: address))
+    }
+
+    mutating func countOutbound(_ nodes: [NodeDelta]) {
+        counters.deltaEntriesOutbound += UInt64(nodes.reduce(0) { $0 + $1.entries.count })
     }
 }

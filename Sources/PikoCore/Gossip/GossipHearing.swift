@@ -181,8 +181,11 @@ extension Gossip {
             guard meet(peer, claims: digest.first { $0.peer.id == peer.id }?.version, isCertain: true) else { return [] }
             heartbeat(peer.id)
             for node in nodes { _ = hear(node, from: peer, isWhole: node.peer.id == peer.id) }
+            counters.digestEntriesInbound += UInt64(digest.count)
             for entry in digest { hear(entry) }
-            return GossipReply(from: settings.peer, nodes: wholeDelta(above: digest)).bytes(toJoin: true)
+            let lacking = wholeDelta(above: digest)
+            countOutbound(lacking)
+            return GossipReply(from: settings.peer, nodes: lacking).bytes(toJoin: true)
         case .leave(let peer, let nodes):
             guard isAnother(peer, peer.address) else { return [] }
             for node in nodes where node.peer.id == peer.id && members[peer.id] != nil { _ = hear(node, from: peer, isWhole: true) }

@@ -179,6 +179,8 @@ extension Gossip {
         let bytes = GossipMessage.join(from: settings.peer, [ownDelta], digest).bytes
         counters.connectionsOutbound += 1
         counters.streamBytesOutbound += UInt64(bytes.count)
+        counters.digestEntriesOutbound += UInt64(digest.count)
+        countOutbound([ownDelta])
         out.append(.join(bytes, to: address))
     }
 }

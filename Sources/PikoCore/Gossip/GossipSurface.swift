@@ -115,9 +115,7 @@ public struct GossipNodeState: Equatable, Sendable {
     public let status: NodeStatus
     /// Milliseconds of the caller's clock when it is forgotten; nil while it is active.
     public let expiry: UInt64?
-    /// Entries by what `piko_gossip_entries` tells apart.
-    public let entryCount: Int
-    public let deletedCount: Int
+    public let counts: EntryCounts
 }
 
 /// So many of something a second, and no more.

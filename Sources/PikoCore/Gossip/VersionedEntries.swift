@@ -2,6 +2,23 @@
 // The keys of one node in the order of their versions, as that node wrote them or as we heard them. A value; any thread.
 // Finding what is above a version costs a binary search, not a sort: a digest a millisecond against 10,000 keys stays cheap.
 
+/// How many entries a node has, by what `piko_gossip_entries` tells apart.
+public struct EntryCounts: Equatable, Sendable {
+    public internal(set) var live = 0
+    public internal(set) var liveInternal = 0
+    public internal(set) var deleted = 0
+    public internal(set) var deletedInternal = 0
+
+    mutating func add(_ entry: GossipEntry, _ change: Int) {
+        switch (entry.isDeleted, entry.isInternal) {
+        case (false, false): live += change
+        case (false, true): liveInternal += change
+        case (true, false): deleted += change
+        case (true, true): deletedInternal += change
+        }
+    }
+}
+
 /// Keys with versions. Each key has one entry, its newest; an entry's version is above all that were put before it.
 struct VersionedEntries: Sendable {
     private struct Slot {
@@ -15,8 +32,9 @@ struct VersionedEntries: Sendable {
 
     /// Of the last entry put, or what it began with.
     private(set) var version: UInt64
+    private(set) var counts = EntryCounts()
     /// Entries that say their key is deleted.
-    private(set) var deletedCount = 0
+    var deletedCount: Int { counts.deleted + counts.deletedInternal }
     /// Bytes that the entries take in memory, roughly.
     private(set) var weight = 0
 
@@ -34,7 +52,7 @@ struct VersionedEntries: Sendable {
         places[entry.key] = slots.count
         slots.append(Slot(version: entry.version, entry: entry))
         version = entry.version
-        if entry.isDeleted { deletedCount += 1 }
+        counts.add(entry, 1)
         weight += Self.weight(of: entry)
         if slots.count > 2 * places.count + 64 { closeUp() }
     }
@@ -66,7 +84,7 @@ struct VersionedEntries: Sendable {
 
     private mutating func clear(_ index: Int) {
         guard let entry = slots[index].entry else { return }
-        if entry.isDeleted { deletedCount -= 1 }
+        counts.add(entry, -1)
         weight -= Self.weight(of: entry)
         slots[index].entry = nil
     }
