@@ -41,7 +41,7 @@ def test_help_is_shown_whatever_else_is_wrong(run):
     assert run("server", "--nonsense", "--proxy.timeout=x", "--help").text == run("server", "--help").text
 
 
-@pytest.mark.parametrize("command", [leaf for leaf in LEAVES if "status" not in leaf and leaf != "test cluster"])
+@pytest.mark.parametrize("command", [leaf for leaf in LEAVES if "status" not in leaf])
 def test_help_names_each_flag_with_its_default(run, command):
     text = run(*command.split(), "--help").text
     flags = re.findall(r"^  (--[a-z0-9.-]+)( [A-Z]+)?", text, re.MULTILINE)
@@ -55,6 +55,7 @@ def test_help_names_each_flag_with_its_default(run, command):
     ("agent http", ["--timeout DURATION  (default: 10s)", "--http-client.max-idle-conns NUMBER  (default: 100)", "--access-log.disable  (default: false)"]),
     ("agent tcp", ["--timeout DURATION  (default: 10s)", "--connect.url URL  (default: http://localhost:8001)"]),
     ("forward", ["--connect.url URL  (default: http://localhost:8000)"]),
+    ("test cluster", ["--nodes NUMBER  (default: 3)", "--proxy.bind-addr ADDRESS  (default: 127.0.0.1:8000)"]),
     ("bench http", ["--requests NUMBER  (default: 100000)", "--clients NUMBER  (default: 50)", "--size NUMBER  (default: 1024)"]),
 ])
 def test_help_shows_the_documented_defaults(run, command, flags):

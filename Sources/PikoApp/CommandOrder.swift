@@ -75,7 +75,7 @@ enum CommandOrder {
             "agent": Word(next: ["http": Word(), "tcp": Word(), "start": Word()], valued: agent),
             "forward": Word(next: ["tcp": Word(), "start": Word()], valued: forward, standard: "tcp"),
             "bench": Word(next: ["http": Word()], valued: flags(BenchConfiguration.keys)),
-            "test": Word(next: ["cluster": Word()]),
+            "test": Word(next: ["cluster": Word()], valued: flags(TestClusterConfiguration.keys)),
         ])
     }
 

@@ -35,6 +35,7 @@ struct ServerRun: ParsableCommand {
         _ = try loaded.arguments()
         try loaded.configuration.check()
         let sink = LogSink(configuration: loaded.configuration.log)
+        ParentWatch.start()
         throw CommandExit.code(ServerProcess(configuration: loaded.configuration, log: Log(sink: sink)).run())
     }
 }
