@@ -7,6 +7,7 @@
 import argparse
 import asyncio
 import signal
+import sys
 
 SLOW = 0.1
 
@@ -53,6 +54,10 @@ class Web(asyncio.Protocol):
         if len(rest) < length:
             return False
         self.buffer = rest[length:]
+        if b"x-id" not in fields:
+            print(f"not a request of ours: {head!r}, {len(self.buffer)} more bytes: {self.buffer[:200]!r}", file=sys.stderr, flush=True)
+            self.transport.abort()
+            return False
         self.act(request, fields[b"x-id"], rest[:length])
         return True
 
