@@ -225,10 +225,6 @@ def test_streams_beyond_an_agents_bound_are_reset_and_the_rest_is_served(piko, s
 
 def test_the_limit_of_descriptors_is_raised_as_far_as_allowed(piko):
     """A shell's default is 1,024, where the system allows many more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))
-    try:
-        node = piko.server()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    node = piko.server(descriptor_limit=(min(512, hard), hard))
     assert resource.prlimit(node.pid, resource.RLIMIT_NOFILE) == (hard, hard)

@@ -17,11 +17,12 @@ TRAPS = ("Fatal error", "Crash", "AddressSanitizer", "ThreadSanitizer", "Undefin
 
 
 def prepare(descriptor_limit, user, death):
-    """What the child does before exec: take its limit, drop its rights, get the signal `death` when we die."""
+    """What the child does before exec: take its limit (or the pair soft, hard), drop its rights, get the signal `death` when we die."""
 
     def run():
         if descriptor_limit:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (descriptor_limit, descriptor_limit))
+            both = descriptor_limit if isinstance(descriptor_limit, tuple) else (descriptor_limit, descriptor_limit)
+            resource.setrlimit(resource.RLIMIT_NOFILE, both)
         if user:
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
