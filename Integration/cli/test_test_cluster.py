@@ -105,7 +105,8 @@ def test_a_hangup_reads_the_file_again(start, tmp_path):
 def test_churn_replaces_nodes_and_nobody_notices(piko, start, service):
     cluster = start("--nodes", "2", "--churn.interval", "1s")
     piko.agent("http", cluster.upstream_url, "web", service.addr)
-    eventually(lambda: fetch(cluster.proxy, "web", "/").status == 200, 10)
+    # The balancer goes round: then both nodes have heard of the endpoint.
+    eventually(lambda: all(fetch(cluster.proxy, "web", "/").status == 200 for _ in range(4)), 10)
     first = set(cluster.children)
     failures = []
 
