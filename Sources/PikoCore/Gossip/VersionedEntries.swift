@@ -54,7 +54,7 @@ struct VersionedEntries: Sendable {
         version = entry.version
         counts.add(entry, 1)
         weight += Self.weight(of: entry)
-        if slots.count > 2 * places.count + 64 { closeUp() }
+        closeUpIfSparse()
     }
 
     /// Drops the entries up to a version: what a compaction has made superfluous. Returns them in version order.
@@ -66,7 +66,7 @@ struct VersionedEntries: Sendable {
             places[entry.key] = nil
             clear(index)
         }
-        closeUp()
+        closeUpIfSparse()
         return discarded
     }
 
@@ -101,7 +101,9 @@ struct VersionedEntries: Sendable {
         return low
     }
 
-    private mutating func closeUp() {
+    /// Empty slots are borne up to as many as there are entries: closing up costs a pass over all of them.
+    private mutating func closeUpIfSparse() {
+        guard slots.count > 2 * places.count + 64 else { return }
         slots.removeAll { $0.entry == nil }
         for (index, slot) in slots.enumerated() {
             if let key = slot.entry?.key { places[key] = index }
