@@ -4,6 +4,7 @@
 
 import os
 import sys
+import threading
 
 import pytest
 
@@ -92,3 +93,20 @@ def service():
     with Service() as service:
         yield service
         assert not service.errors, service.errors
+
+
+@pytest.fixture
+def held():
+    """A service whose answer to /held waits for the gate."""
+    gate = threading.Event()
+
+    def handler(conn, head):
+        if head.target == b"/held":
+            conn.service.requests.put("came")
+            gate.wait(20)
+        conn.reply(200, b"finished")
+
+    with Service(handler) as service:
+        service.gate = gate
+        yield service
+        gate.set()

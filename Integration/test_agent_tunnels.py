@@ -20,23 +20,6 @@ from peer.websocket import Refused
 KINDS = pytest.mark.parametrize("kind", ["http", "tcp"])
 
 
-@pytest.fixture
-def held():
-    """A service whose answer to /held waits for the gate."""
-    gate = threading.Event()
-
-    def handler(conn, head):
-        if head.target == b"/held":
-            conn.service.requests.put("came")
-            gate.wait(20)
-        conn.reply(200, b"finished")
-
-    with Service(handler) as service:
-        service.gate = gate
-        yield service
-        gate.set()
-
-
 def request(session, **options):
     """One request on a stream of its own, as a node does it."""
     stream = session.open()

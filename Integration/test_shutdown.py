@@ -21,23 +21,6 @@ from peer.yamux import DATA, SYN, WINDOW, encode
 NUMBERS = [signal.SIGTERM, signal.SIGINT]
 
 
-@pytest.fixture
-def held():
-    """A service whose answer to /held waits for the gate."""
-    gate = threading.Event()
-
-    def handler(conn, head):
-        if head.target == b"/held":
-            conn.service.requests.put("came")
-            gate.wait(20)
-        conn.reply(200, b"finished")
-
-    with Service(handler) as service:
-        service.gate = gate
-        yield service
-        gate.set()
-
-
 def refuses(addr):
     try:
         connect(addr, 1).close()

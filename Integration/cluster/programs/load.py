@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 
+from lines import Lines
+
 TIMEOUT = 10.0
 KINDS = ["get-kept", "post-kept", "get-fresh", "post-fresh"]
 
@@ -73,18 +75,6 @@ class Connection:
 
     def stage(self, data):
         return "-inside" if data else "-reused" if self.used else "-first"
-
-
-class Lines:
-    """A file that several threads write whole lines to."""
-
-    def __init__(self, file):
-        self.file = file
-        self.lock = threading.Lock()
-
-    def write(self, line):
-        with self.lock:
-            self.file.write(line)
 
 
 class Worker:

@@ -11,6 +11,8 @@ import struct
 import threading
 import time
 
+from lines import Lines
+
 TIMEOUT = 60.0  # longer than any fault: a silent stream is a stalled one, not a cut one
 
 
@@ -57,18 +59,6 @@ class Talk:
         self.back += 1
         self.longest = max(self.longest, time.monotonic() - asked)
         return None
-
-
-class Lines:
-    """A file that several threads write whole lines to."""
-
-    def __init__(self, file):
-        self.file = file
-        self.lock = threading.Lock()
-
-    def write(self, line):
-        with self.lock:
-            self.file.write(line)
 
 
 def stream(options, number, stop, out):
