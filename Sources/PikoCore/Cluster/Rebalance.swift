@@ -4,11 +4,14 @@
 
 /// Evens out the tunnels of a cluster's nodes, gently.
 public struct Rebalance: Sendable {
-    private let configuration: RebalanceConfiguration
+    private var configuration: RebalanceConfiguration
     /// What the rate has allowed and was not used; at most one tunnel is carried over.
     private var allowance = 0.0
 
     public init(_ configuration: RebalanceConfiguration) { self.configuration = configuration }
+
+    /// Goes on by these rules.
+    public mutating func configure(_ configuration: RebalanceConfiguration) { self.configuration = configuration }
 
     /// How many tunnels are to move now. Once a second.
     /// - Parameters:

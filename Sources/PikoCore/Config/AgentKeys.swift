@@ -17,8 +17,8 @@ extension AgentConfiguration {
     private static var connect: [ConfigurationKey<AgentConnectConfiguration>] {
         let keys: [ConfigurationKey<AgentConnectConfiguration>] = [
             .init("url", \.url, .url, "The upstream port of the server, which may be behind a path."),
-            .init("token", \.token, .token, "Token for the server."),
-            .init("tenant_id", \.tenantID, .nodeID, "Tenant that the token is of."),
+            ConfigurationKey("token", \.token, .token, "Token for the server.").live(),
+            ConfigurationKey("tenant_id", \.tenantID, .nodeID, "Tenant that the token is of.").live(),
             .init("timeout", \.timeout, .positiveDuration, "How long the first connection may take. A lost one is tried again for ever."),
             .init("tunnels", \.tunnels, .integer(1...8), "Tunnels of each listener, to different nodes where the cluster has them."),
             ConfigurationKey("proxy_url", \.proxyURL, .optionalURL, "HTTP proxy to reach the server through.").with(.notYet),
@@ -48,7 +48,7 @@ extension ListenerConfiguration {
     /// The flags of `piko agent http`.
     public static var httpFlags: [ConfigurationKey<Self>] {
         let timeout = ConfigurationKey("timeout", \Self.timeout, .positiveDuration, "How long the service may take to its response head.")
-        return SharedKeys.accessLog.under("access_log", \.accessLog) + [timeout] + httpClient.under("http_client", \.httpClient)
+        return SharedKeys.accessLog.under("access_log", \.accessLog) + [timeout.live()] + httpClient.live().under("http_client", \.httpClient)
     }
 
     /// The flags of `piko agent tcp`.

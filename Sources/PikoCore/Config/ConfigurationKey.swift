@@ -18,6 +18,8 @@ public struct ConfigurationKey<Root> {
     /// One or two sentences.
     public let help: String
     public internal(set) var support = KeySupport.works
+    /// A change of it takes effect without a restart (ReloadPlan). Of a list of mappings: of the list as a whole.
+    public internal(set) var isLive = false
     let placeholder: String
     let isList: Bool
     /// Has a value of its own, so it can be a flag; a list of mappings cannot.
@@ -28,6 +30,7 @@ public struct ConfigurationKey<Root> {
     let assign: (inout Root, _ texts: [String], _ name: String) throws(ConfigurationError) -> Void
     /// Takes a node of a file that is neither a scalar nor a list of scalars; nil where there is no such.
     var readNodes: ((inout Root, [ConfigurationNode], _ name: String) throws(ConfigurationError) -> Void)?
+    let content: KeyContent<Root>
 
     /// The flag: the path with "-" for "_".
     public var flag: String { "--" + String(path.map { $0 == "_" ? "-" : $0 }) }
@@ -45,6 +48,7 @@ extension ConfigurationKey {
         isList = type.isList
         isValue = true
         written = { type.write($0[keyPath: place]) }
+        content = KeyContent(place, type)
         assign = { (root: inout Root, texts: [String], name: String) throws(ConfigurationError) in
             guard let value = type.read(texts) else {
                 let shown = texts.joined(separator: ",")
@@ -56,13 +60,16 @@ extension ConfigurationKey {
     }
 
     /// A list of mappings, each read by the keys of `Element`, from `empty` on.
-    init<Element>(_ name: String, _ place: WritableKeyPath<Root, [Element]>, of keys: [ConfigurationKey<Element>], empty: Element, _ help: String) {
+    init<Element: Equatable>(
+        _ name: String, _ place: WritableKeyPath<Root, [Element]>, of keys: [ConfigurationKey<Element>], empty: Element, _ help: String
+    ) {
         path = name
         self.help = help
         placeholder = "LIST"
         isList = true
         isValue = false
         written = { _ in "" }
+        content = KeyContent(place, of: keys)
         assign = { (_: inout Root, _: [String], name: String) throws(ConfigurationError) in
             throw ConfigurationError("\(name): expected a list of mappings")
         }
@@ -83,12 +90,13 @@ extension ConfigurationKey {
         let readNodes = readNodes
         let written = written
         var key = ConfigurationKey<Outer>(
-            path: name.isEmpty ? path : "\(name).\(path)", help: help, support: support,
+            path: name.isEmpty ? path : "\(name).\(path)", help: help, support: support, isLive: isLive,
             placeholder: placeholder, isList: isList, isValue: isValue,
             written: { written($0[keyPath: place]) },
             assign: { (outer: inout Outer, texts: [String], name: String) throws(ConfigurationError) in
                 try assign(&outer[keyPath: place], texts, name)
-            }
+            },
+            content: content.under(place)
         )
         if let readNodes {
             key.readNodes = { (outer: inout Outer, nodes: [ConfigurationNode], name: String) throws(ConfigurationError) in
@@ -103,6 +111,13 @@ extension ConfigurationKey {
         key.support = support
         return key
     }
+
+    /// A change of it takes effect without a restart.
+    func live() -> Self {
+        var key = self
+        key.isLive = true
+        return key
+    }
 }
 
 extension Array {
@@ -112,6 +127,9 @@ extension Array {
     ) -> [ConfigurationKey<Outer>] where Element == ConfigurationKey<Inner> {
         map { $0.under(name, place) }
     }
+
+    /// A change of any of these takes effect without a restart.
+    func live<Root>() -> Self where Element == ConfigurationKey<Root> { map { $0.live() } }
 
     /// None of these works yet.
     func notYet<Root>() -> Self where Element == ConfigurationKey<Root> { map { $0.with(.notYet) } }

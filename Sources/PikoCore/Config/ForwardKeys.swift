@@ -17,7 +17,7 @@ extension ForwardConfiguration {
             .init("token", \.token, .token, "Token for the server."),
             .init("timeout", \.timeout, .positiveDuration, "How long connecting to the server may take."),
         ]
-        return keys + SharedKeys.clientTLS.under("tls", \.tls)
+        return keys.live() + SharedKeys.clientTLS.under("tls", \.tls)
     }
 }
 

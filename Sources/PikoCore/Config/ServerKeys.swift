@@ -14,19 +14,24 @@ extension ServerConfiguration {
     }
 
     private static var proxy: [ConfigurationKey<ProxyConfiguration>] {
-        let keys: [ConfigurationKey<ProxyConfiguration>] = [
+        let places: [ConfigurationKey<ProxyConfiguration>] = [
             .init("bind_addr", \.bindAddr, .address, "Where to listen for clients. Without a host: on all interfaces."),
             advertise(\.advertiseAddr),
+        ]
+        let own: [ConfigurationKey<ProxyConfiguration>] = [
             .init("timeout", \.timeout, .duration, "How long an upstream may take to its response head. Does not cut a body that flows. 0: no limit."),
             .init("load_balancing", \.loadBalancing, .loadBalancing, "local: this node's tunnels first, other nodes where it has none. cluster: all listeners alike."),
         ]
-        return keys
+        return places + own.live()
             + SharedKeys.accessLog.under("access_log", \.accessLog)
-            + http.under("http", \.http)
-            + [ConfigurationKey("connections", \.connections, .integer(0...limit), "Client connections at once; more get a 503. 0: no limit.")]
-                .under("limits", \.limits)
+            + http.live().under("http", \.http)
+            + proxyLimits.live().under("limits", \.limits)
             + SharedKeys.auth.under("auth", \.auth)
             + SharedKeys.serverTLS.under("tls", \.tls)
+    }
+
+    private static var proxyLimits: [ConfigurationKey<ProxyLimits>] {
+        [.init("connections", \.connections, .integer(0...limit), "Client connections at once; more get a 503. 0: no limit.")]
     }
 
     private static var http: [ConfigurationKey<HTTPServerConfiguration>] {
@@ -42,12 +47,12 @@ extension ServerConfiguration {
     private static var upstream: [ConfigurationKey<UpstreamConfiguration>] {
         let keys: [ConfigurationKey<UpstreamConfiguration>] = [
             .init("bind_addr", \.bindAddr, .address, "Where to listen for agents. Without a host: on all interfaces."),
-            advertise(\.advertiseAddr),
+            ConfigurationKey("advertise_addr", \.advertiseAddr, .optionalAddress, "Accepted, without effect: agents know where they dial.").with(.noEffect),
         ]
         let tenants = ConfigurationKey("tenants", \UpstreamConfiguration.tenants, of: tenant, empty: TenantConfiguration(), "Tenants and their tokens.")
         return keys
-            + limits.under("limits", \.limits)
-            + rebalance.under("rebalance", \.rebalance)
+            + limits.live().under("limits", \.limits)
+            + rebalance.live().under("rebalance", \.rebalance)
             + SharedKeys.auth.under("auth", \.auth)
             + SharedKeys.serverTLS.under("tls", \.tls)
             + [tenants.with(.notYet)]

@@ -4,19 +4,21 @@
 
 enum SharedKeys {
     static var log: [ConfigurationKey<LogConfiguration>] {
-        [
+        let keys: [ConfigurationKey<LogConfiguration>] = [
             .init("level", \.level, .level, "Lines below this level are not logged: debug, info, warn or error."),
             .init("subsystems", \.subsystems, .texts, "Subsystems that log everything, whatever log.level says, such as 'proxy'."),
         ]
+        return keys.live()
     }
 
     static var accessLog: [ConfigurationKey<AccessLogConfiguration>] {
-        [
+        let keys: [ConfigurationKey<AccessLogConfiguration>] = [
             .init("level", \.level, .level, "The level of access log lines. Server errors are logged as warn at least."),
             .init("disable", \.disable, .boolean, "Log no requests."),
         ]
-            + headerFilter("request").under("request_headers", \.requestHeaders)
+        let filters = headerFilter("request").under("request_headers", \AccessLogConfiguration.requestHeaders)
             + headerFilter("response").under("response_headers", \.responseHeaders)
+        return (keys + filters).live()
     }
 
     private static func headerFilter(_ side: String) -> [ConfigurationKey<HeaderFilterConfiguration>] {
@@ -81,6 +83,6 @@ enum SharedKeys {
     }
 
     static func gracePeriod<Root>(_ place: WritableKeyPath<Root, Duration>) -> ConfigurationKey<Root> {
-        .init("grace_period", place, .positiveDuration, "How long what is under way may go on after SIGTERM or SIGINT.")
+        ConfigurationKey("grace_period", place, .positiveDuration, "How long what is under way may go on after SIGTERM or SIGINT.").live()
     }
 }

@@ -19,8 +19,8 @@ public struct TestClusterConfiguration: Equatable, Sendable {
 
     public static var keys: [ConfigurationKey<Self>] {
         let own: [ConfigurationKey<Self>] = [.init("nodes", \.nodes, .integer(1...100), "Nodes of the cluster.")]
-        return own
-            + churnKeys.under("churn", \.churn)
+        return own.live()
+            + churnKeys.live().under("churn", \.churn)
             + balancer("clients", "a node's proxy port").under("proxy", \.proxy)
             + balancer("agents", "a node's upstream port").under("upstream", \.upstream)
             + balancer("metrics, health and status", "a node's admin port").under("admin", \.admin)

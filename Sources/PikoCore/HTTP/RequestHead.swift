@@ -12,7 +12,8 @@ public final class RequestHead {
     public private(set) var traits = RequestTraits()
 
     let memory = HeadMemory()
-    let limits: HeadLimits
+    /// Of the heads to come.
+    @exclusivity(unchecked) public var limits: HeadLimits
     private(set) var facts = FieldFacts()
     private var parts = Parts()
 

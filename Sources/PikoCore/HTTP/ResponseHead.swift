@@ -11,7 +11,8 @@ public final class ResponseHead {
     public private(set) var traits = ResponseTraits()
 
     let memory = HeadMemory()
-    let limits: HeadLimits
+    /// Of the heads to come.
+    @exclusivity(unchecked) public var limits: HeadLimits
     /// Where the reason phrase is; may be empty.
     private var reasonStart = 0
     private var reasonCount = 0

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+// A whole configuration as text, key by key, fit to be logged.
+// Pure; secrets are masked.
+
+public enum ConfigurationText {
+    /// Every key by its path with its value as a file would have it; empty for none. Lists of mappings by index ("listeners[0].addr").
+    public static func entries<Root>(of root: Root, _ keys: [ConfigurationKey<Root>]) -> [(key: String, text: String)] {
+        keys.flatMap { key in key.content.shown(root).map { (key.path + $0.suffix, $0.text) } }
+    }
+}

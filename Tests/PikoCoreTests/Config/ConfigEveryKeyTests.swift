@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// Every key of every command, as a flag and in a file: takes what its type is, and refuses anything else with a line that names it and what
+// was expected. The cases come from the tables of keys, so a new key is covered when it is there.
+
+import Testing
+
+@testable import PikoCore
+
+struct ConfigEveryKeyTests {
+    /// By placeholder of help: a text that is taken, and texts that are not.
+    private static let cases: [String: (good: String, bad: [String])] = [
+        "": ("true", ["yes", "2", ""]),
+        "TEXT": ("some text", []),
+        "FILE": ("/some/file", []),
+        "TOKEN": ("abc", ["a b", "a\nb", "é"]),
+        "ID": ("abc", ["a b", "a\tb"]),
+        "STATUS": ("left", ["gone", ""]),
+        "ENDPOINT": ("my-endpoint", ["", "a/b", "..", "a b", "ü"]),
+        "NUMBER": ("1", ["", "x", "-2", "1e999", "99999999999999999999"]),
+        "DURATION": ("7s", ["", "7", "s", "-1s", "1.s.", "7 s", "99999999h"]),
+        "LEVEL": ("warn", ["", "loud", "INFO"]),
+        "ADDRESS": ("h:1", ["", "h", "h:", "h:x", "h:65536", "a b:1", "::1:80"]),
+        "URL": ("http://h:1", ["", "h:1", "ftp://h", "http://", "http://h:x", "http://h/?q", "http://h/#f"]),
+        "WHERE": ("cluster", ["", "here"]),
+        "PROTOCOL": ("tcp", ["", "udp"]),
+    ]
+
+    private func message(_ body: () throws(ConfigurationError) -> Void) -> String? {
+        do throws(ConfigurationError) {
+            try body()
+            return nil
+        } catch {
+            return error.message
+        }
+    }
+
+    private func node(_ text: String, at path: String, isList: Bool) -> ConfigurationNode {
+        let scalar = ConfigurationNode(.scalar(text), line: 1)
+        let value = isList ? ConfigurationNode(.list([scalar]), line: 1) : scalar
+        return path.split(separator: ".").reversed().reduce(value) { inner, name in
+            ConfigurationNode(.mapping([.init(key: String(name), line: 1, value: inner)]), line: 1)
+        }
+    }
+
+    /// Some numbers have a narrower range than the case's text.
+    private func good<Root>(_ key: ConfigurationKey<Root>, _ root: Root) -> String {
+        guard key.placeholder == "NUMBER" else { return Self.cases[key.placeholder]?.good ?? "" }
+        return Double(key.written(root)).map { $0 > 1 } == true ? key.written(root) : "1"
+    }
+
+    private func check<Root>(_ keys: [ConfigurationKey<Root>], _ root: Root) throws {
+        for key in keys where key.isValue && key.support != .notYet {
+            if key.isList { continue }
+            let cases = try #require(Self.cases[key.placeholder], "\(key.path)")
+            var (byFlag, byFile) = (root, root)
+            let text = good(key, root)
+            #expect(message { () throws(ConfigurationError) in try apply("\(key.flag)=\(text)", keys, &byFlag) } == nil, "\(key.path)")
+            let file = node(text, at: key.path, isList: false)
+            #expect(message { () throws(ConfigurationError) in try FileReader(keys).read(file, into: &byFile) } == nil, "\(key.path)")
+            #expect(key.written(byFlag) == key.written(byFile) && !key.written(byFlag).isEmpty, "\(key.path)")
+            for bad in cases.bad { refuses(key, bad, keys, root) }
+        }
+    }
+
+    private func apply<Root>(_ argument: String, _ keys: [ConfigurationKey<Root>], _ root: inout Root) throws(ConfigurationError) {
+        let reader = FlagReader(keys)
+        try reader.apply(try reader.split([argument]), to: &root)
+    }
+
+    /// By its flag and in a file, under the name that the user has written.
+    private func refuses<Root>(_ key: ConfigurationKey<Root>, _ text: String, _ keys: [ConfigurationKey<Root>], _ root: Root) {
+        var root = root
+        let byFlag = message { () throws(ConfigurationError) in try apply("\(key.flag)=\(text)", keys, &root) }
+        #expect(byFlag?.hasPrefix("\(key.flag): expected ") == true, "\(key.flag)=\(text): \(byFlag ?? "taken")")
+        let file = node(text, at: key.path, isList: false)
+        let inFile = message { () throws(ConfigurationError) in try FileReader(keys).read(file, into: &root) }
+        #expect(inFile?.hasPrefix("\(key.path): expected ") == true, "\(key.path): \(text): \(inFile ?? "taken")")
+        #expect(byFlag?.contains("\n") == false && inFile?.contains("\n") == false, "\(key.path)")
+    }
+
+    @Test("keys: every one of a server takes its type and refuses the rest by name")
+    func server() throws { try check(ServerConfiguration.keys, ServerConfiguration()) }
+
+    @Test("keys: every one of an agent, its listeners and its short commands")
+    func agent() throws {
+        try check(AgentConfiguration.keys, AgentConfiguration())
+        try check(ListenerConfiguration.keys, ListenerConfiguration())
+        try check(ListenerConfiguration.httpFlags, ListenerConfiguration())
+        try check(ListenerConfiguration.tcpFlags, ListenerConfiguration())
+    }
+
+    @Test("keys: every one of a forward and the other commands")
+    func others() throws {
+        try check(ForwardConfiguration.keys, ForwardConfiguration())
+        try check(PortConfiguration.keys, PortConfiguration())
+        try check(BenchConfiguration.keys, BenchConfiguration())
+        try check(TestClusterConfiguration.keys, TestClusterConfiguration())
+        try check(StatusConfiguration.keys + [StatusConfiguration.statusKey], StatusConfiguration())
+    }
+
+    @Test("keys: a list is a list in a file, and repeated or with commas as a flag")
+    func lists() throws {
+        for key in ServerConfiguration.keys where key.isValue && key.isList && key.support == .works {
+            var (byFlag, byFile) = (ServerConfiguration(), ServerConfiguration())
+            try apply("\(key.flag)=a,b", ServerConfiguration.keys, &byFlag)
+            #expect(key.written(byFlag) == "a,b", "\(key.path)")
+            try FileReader(ServerConfiguration.keys).read(node("a", at: key.path, isList: true), into: &byFile)
+            #expect(key.written(byFile) == "a", "\(key.path)")
+            let scalar = message { () throws(ConfigurationError) in
+                try FileReader(ServerConfiguration.keys).read(node("a", at: key.path, isList: false), into: &byFile)
+            }
+            #expect(scalar == "\(key.path): expected a list")
+        }
+    }
+
+    @Test("keys: what does not work yet is refused by name, with any value but its default")
+    func notYet() {
+        for key in ServerConfiguration.keys where key.isValue && key.support == .notYet {
+            var root = ServerConfiguration()
+            let value = key.isBoolean ? "true" : (key.placeholder == "DURATION" ? "7s" : "x")
+            let refusal = message { () throws(ConfigurationError) in try apply("\(key.flag)=\(value)", ServerConfiguration.keys, &root) }
+            #expect(refusal == "\(key.flag): not supported yet")
+        }
+    }
+}
