@@ -24,7 +24,7 @@ struct Agent: ParsableCommand {
 }
 
 /// An agent's configuration, and the listener that the two-argument commands make.
-private struct AgentLine {
+struct AgentLine {
     var configuration = AgentConfiguration()
     var listener = ListenerConfiguration()
 
@@ -34,19 +34,24 @@ private struct AgentLine {
     }
 
     /// Runs with the one listener of the command line instead of the file's.
-    static func runOne(_ loaded: Loaded<Self>, _ tunnelProtocol: ListenerConfiguration.TunnelProtocol) throws -> Never {
-        let arguments = try loaded.arguments("ENDPOINT", "ADDR")
-        var listener = loaded.configuration.listener
-        try listener.set(endpoint: arguments[0], addr: arguments[1], tunnelProtocol)
-        var configuration = loaded.configuration.configuration
-        configuration.listeners = [listener]
-        try run(configuration)
+    static func runOne(_ tunnelProtocol: ListenerConfiguration.TunnelProtocol, _ load: @escaping () throws -> Loaded<Self>) throws -> Never {
+        try run {
+            var loaded = try load()
+            let arguments = try loaded.arguments("ENDPOINT", "ADDR")
+            try loaded.configuration.listener.set(endpoint: arguments[0], addr: arguments[1], tunnelProtocol)
+            loaded.configuration.configuration.listeners = [loaded.configuration.listener]
+            return loaded
+        }
     }
 
-    static func run(_ configuration: AgentConfiguration) throws -> Never {
-        try configuration.check()
-        let sink = LogSink(configuration: configuration.log)
-        throw CommandExit.code(AgentProcess(configuration: configuration, log: Log(sink: sink)).run())
+    static func run(_ load: @escaping () throws -> Loaded<Self>) throws -> Never {
+        let configuration = try StayingCommand.configuration(AgentConfiguration.keys, logging: \.log) {
+            let loaded = try load()
+            let configuration = loaded.configuration.configuration
+            try configuration.check()
+            return loaded.with(configuration)
+        }
+        throw CommandExit.code(AgentProcess(configuration: configuration).run())
     }
 }
 
@@ -60,7 +65,8 @@ struct AgentHTTP: ParsableCommand {
             usage: "agent http ENDPOINT ADDR [flags]",
             about: "Forwards the HTTP requests of an endpoint to a service. ADDR is a port, host:port or URL;\na URL's path stands in front of the path of every request."
         )
-        try AgentLine.runOne(AgentLine.load(arguments, flags: ListenerConfiguration.httpFlags, help: help), .http)
+        let arguments = self.arguments
+        try AgentLine.runOne(.http) { try AgentLine.load(arguments, flags: ListenerConfiguration.httpFlags, help: help) }
     }
 }
 
@@ -74,7 +80,8 @@ struct AgentTCP: ParsableCommand {
             usage: "agent tcp ENDPOINT ADDR [flags]",
             about: "Forwards the TCP connections of an endpoint to a service. ADDR is a port or host:port."
         )
-        try AgentLine.runOne(AgentLine.load(arguments, flags: ListenerConfiguration.tcpFlags, help: help), .tcp)
+        let arguments = self.arguments
+        try AgentLine.runOne(.tcp) { try AgentLine.load(arguments, flags: ListenerConfiguration.tcpFlags, help: help) }
     }
 }
 
@@ -84,14 +91,18 @@ struct AgentStart: ParsableCommand {
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
     func run() throws {
+        let arguments = self.arguments
+        try AgentLine.run { try Self.load(arguments) }
+    }
+
+    private static func load(_ arguments: [String]) throws -> Loaded<AgentLine> {
         let help = CommandHelp(
             usage: "agent start --config.path FILE [flags]",
             about: "Forwards for each of the listeners in a YAML file, under the key 'listeners'."
         )
         let loaded = try AgentLine.load(arguments, flags: [], help: help)
         _ = try loaded.arguments()
-        let configuration = loaded.configuration.configuration
-        if configuration.listeners.isEmpty { throw ConfigurationError("listeners: expected at least one, in the file of --config.path") }
-        try AgentLine.run(configuration)
+        if loaded.configuration.configuration.listeners.isEmpty { throw ConfigurationError("listeners: expected at least one, in the file of --config.path") }
+        return loaded
     }
 }

@@ -19,10 +19,9 @@ struct Forward: ParsableCommand {
         return try Loaded.read(arguments, into: ForwardConfiguration(), flags: keys, fileKeys: keys, help: help)
     }
 
-    static func run(_ configuration: ForwardConfiguration) throws -> Never {
-        try configuration.check()
-        let sink = LogSink(configuration: configuration.log)
-        throw CommandExit.code(ForwardProcess(configuration: configuration, log: Log(sink: sink)).run())
+    static func run(_ load: @escaping () throws -> Loaded<ForwardConfiguration>) throws -> Never {
+        let configuration = try StayingCommand.configuration(ForwardConfiguration.keys, logging: \.log, load: load)
+        throw CommandExit.code(ForwardProcess(configuration: configuration).run())
     }
 }
 
@@ -32,15 +31,21 @@ struct ForwardTCP: ParsableCommand {
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
     func run() throws {
+        let arguments = self.arguments
+        try Forward.run { try Self.load(arguments) }
+    }
+
+    /// The one port of the command line instead of the file's.
+    private static func load(_ arguments: [String]) throws -> Loaded<ForwardConfiguration> {
         let help = CommandHelp(
             usage: "forward tcp ADDR ENDPOINT [flags]\n       piko forward ADDR ENDPOINT [flags]\n       piko forward start --help",
             about: "Listens on a local port and forwards its connections to an endpoint. ADDR is a port or host:port."
         )
-        let loaded = try Forward.load(arguments, help)
-        let arguments = try loaded.arguments("ADDR", "ENDPOINT")
-        var configuration = loaded.configuration
-        configuration.ports = [try PortConfiguration(addr: arguments[0], endpoint: arguments[1])]
-        try Forward.run(configuration)
+        var loaded = try Forward.load(arguments, help)
+        let places = try loaded.arguments("ADDR", "ENDPOINT")
+        loaded.configuration.ports = [try PortConfiguration(addr: places[0], endpoint: places[1])]
+        try loaded.configuration.check()
+        return loaded
     }
 }
 
@@ -50,6 +55,11 @@ struct ForwardStart: ParsableCommand {
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
     func run() throws {
+        let arguments = self.arguments
+        try Forward.run { try Self.load(arguments) }
+    }
+
+    private static func load(_ arguments: [String]) throws -> Loaded<ForwardConfiguration> {
         let help = CommandHelp(
             usage: "forward start --config.path FILE [flags]",
             about: "Opens each of the ports in a YAML file, under the key 'ports'."
@@ -57,6 +67,7 @@ struct ForwardStart: ParsableCommand {
         let loaded = try Forward.load(arguments, help)
         _ = try loaded.arguments()
         if loaded.configuration.ports.isEmpty { throw ConfigurationError("ports: expected at least one, in the file of --config.path") }
-        try Forward.run(loaded.configuration)
+        try loaded.configuration.check()
+        return loaded
     }
 }

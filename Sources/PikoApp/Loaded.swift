@@ -37,6 +37,14 @@ struct Loaded<Configuration> {
         return loaded
     }
 
+    /// The same command line with what was made of its configuration.
+    func with<Other>(_ configuration: Other) -> Loaded<Other> {
+        var other = Loaded<Other>(configuration)
+        other.file = file
+        other.rest = rest
+        return other
+    }
+
     /// The arguments that are no flags, by their names in help. Too few and too many are errors.
     func arguments(_ names: String...) throws -> [String] {
         guard rest.count >= names.count else { throw CommandExit.failure("missing argument: \(names[rest.count])") }

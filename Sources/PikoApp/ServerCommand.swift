@@ -20,6 +20,13 @@ struct ServerRun: ParsableCommand {
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
     func run() throws {
+        let arguments = self.arguments
+        let configuration = try StayingCommand.configuration(ServerConfiguration.keys, logging: \.log) { try Self.load(arguments) }
+        ParentWatch.start()
+        throw CommandExit.code(ServerProcess(configuration: configuration).run())
+    }
+
+    private static func load(_ arguments: [String]) throws -> Loaded<ServerConfiguration> {
         let keys = ServerConfiguration.keys
         let help = CommandHelp(
             usage: "server [flags]\n       piko server status --help",
@@ -34,8 +41,6 @@ struct ServerRun: ParsableCommand {
         let loaded = try Loaded.read(arguments, into: ServerConfiguration(), flags: keys, fileKeys: keys, help: help)
         _ = try loaded.arguments()
         try loaded.configuration.check()
-        let sink = LogSink(configuration: loaded.configuration.log)
-        ParentWatch.start()
-        throw CommandExit.code(ServerProcess(configuration: loaded.configuration, log: Log(sink: sink)).run())
+        return loaded
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // `piko test cluster`.
-// Main thread; SIGHUP has the configuration read again on the control loop.
+// Main thread.
 
 import ArgumentParser
 import PikoControl
@@ -18,22 +18,12 @@ struct TestCluster: ParsableCommand {
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 
     func run() throws {
-        let configuration = try Self.load(arguments)
-        let log = Log(sink: LogSink(configuration: configuration.log))
         let arguments = self.arguments
-        let process = TestClusterProcess(configuration: configuration, log: log) { () throws(ConfigurationError) in
-            do {
-                return try Self.load(arguments)
-            } catch let error as ConfigurationError {
-                throw error
-            } catch {
-                throw ConfigurationError(String(describing: error))
-            }
-        }
-        throw CommandExit.code(process.run())
+        let configuration = try StayingCommand.configuration(TestClusterConfiguration.keys, logging: \.log) { try Self.load(arguments) }
+        throw CommandExit.code(TestClusterProcess(configuration: configuration).run())
     }
 
-    private static func load(_ arguments: [String]) throws -> TestClusterConfiguration {
+    private static func load(_ arguments: [String]) throws -> Loaded<TestClusterConfiguration> {
         let keys = TestClusterConfiguration.keys
         let help = CommandHelp(
             usage: "test cluster [flags]",
@@ -44,6 +34,6 @@ struct TestCluster: ParsableCommand {
         )
         let loaded = try Loaded.read(arguments, into: TestClusterConfiguration(), flags: keys, fileKeys: keys, help: help)
         _ = try loaded.arguments()
-        return loaded.configuration
+        return loaded
     }
 }

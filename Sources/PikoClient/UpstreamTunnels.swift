@@ -20,7 +20,8 @@ public final class UpstreamTunnels: TunnelSessionHandler {
     /// Milliseconds until a whole cluster has heard of a new tunnel.
     private static let hearsay: UInt64 = 1000
 
-    public let settings: UpstreamTunnelSettings
+    /// A change is for the dials to come; how many tunnels are wanted stays.
+    public var settings: UpstreamTunnelSettings
     private let loop: EventLoop
     private unowned let handler: any UpstreamTunnelsHandler
     private let listener = UInt64.random(in: .min ... .max)

@@ -23,13 +23,19 @@ private final class NoControl: EndingControl {
 @Suite struct ProcessFrameTests {
     private static func run(
         _ turnstile: Turnstile, log: Log, control: @escaping @Sendable (EventLoop) throws(EngineError) -> NoControl = { _ in NoControl() },
-        start: () throws -> Void = {}
+        start: () throws -> Void = {}, reload: () -> Void = {}
     ) -> Int32 {
         let frame = ProcessFrame<NothingHere, NoControl>(
-            failed: "command failed", log: log, gracePeriod: .seconds(1), turnstile: turnstile)
+            failed: "command failed", log: log, gracePeriod: { .seconds(1) }, turnstile: turnstile)
         return frame.status {
             let loops = try LoopGroup<NothingHere>(count: 1, name: "test")
-            return try frame.serve(on: loops, control: control) { _ in try start() } drain: { _ in frame.finish(loops) }
+            return try frame.serve(on: loops, control: control) { _ in
+                try start()
+            } reload: { _ in
+                reload()
+            } drain: { _ in
+                frame.finish(loops)
+            }
         }
     }
 
@@ -56,5 +62,19 @@ private final class NoControl: EndingControl {
     func failure() {
         let turnstile = Turnstile()
         #expect(Self.run(turnstile, log: Log(sink: LoggingCapture().sink()), start: { turnstile.fail() }) == 1)
+    }
+
+    @Test("process: it reloads for a hangup and goes on")
+    func hangup() {
+        let turnstile = Turnstile()
+        var reloads = 0
+        let status = Self.run(
+            turnstile, log: Log(sink: LoggingCapture().sink()), start: { turnstile.hungUp() },
+            reload: {
+                reloads += 1
+                if reloads == 2 { turnstile.signalled() } else { turnstile.hungUp() }
+            })
+        #expect(status == 0)
+        #expect(reloads == 2)
     }
 }

@@ -7,11 +7,11 @@ import PikoEngine
 
 /// Everything of an agent that lives on the control loop.
 final class AgentControl: EndingControl {
-    private let signals: StopSignals
+    private let signals: ProcessSignals
     private let port: AdminPort
 
     init(loop: EventLoop, loops: LoopGroup<AgentLoop>, turnstile: Turnstile) throws(EngineError) {
-        signals = try StopSignals(on: loop, turnstile: turnstile)
+        signals = try ProcessSignals(on: loop, turnstile: turnstile)
         port = AdminPort(loop: loop) { request, answer in
             guard request.path == ["metrics"] else { return answer(.error(404, "not found")) }
             Self.metrics(loops, loop, answer)

@@ -11,7 +11,9 @@ final class AgentListener: UpstreamTunnelsHandler {
     /// Milliseconds between two log lines that say the same.
     private static let repetition: UInt64 = 60_000
 
-    private let configuration: ListenerConfiguration
+    /// Index in the agent's configuration.
+    let place: Int
+    private var configuration: ListenerConfiguration
     private let log: Log
     private unowned let owner: AgentLoop
     private var tunnels: UpstreamTunnels?
@@ -19,7 +21,8 @@ final class AgentListener: UpstreamTunnelsHandler {
     private var lastTrouble: String?
     private var lastTroubleAt: UInt64 = 0
 
-    init(_ configuration: ListenerConfiguration, owner: AgentLoop) {
+    init(_ configuration: ListenerConfiguration, at place: Int, owner: AgentLoop) {
+        self.place = place
         self.configuration = configuration
         self.owner = owner
         log = owner.log.named("agent")
@@ -35,6 +38,18 @@ final class AgentListener: UpstreamTunnelsHandler {
     }
 
     func start() {
+        tunnels = UpstreamTunnels(settings, on: owner.loop, handler: self)
+        tunnels?.start()
+    }
+
+    /// Other limits and times for the service; what says who we are, for the dials to come.
+    func configure(_ configuration: ListenerConfiguration) {
+        self.configuration = configuration
+        service.configure(configuration)
+        tunnels?.settings = settings
+    }
+
+    private var settings: UpstreamTunnelSettings {
         let connect = owner.configuration.connect
         var settings = UpstreamTunnelSettings(endpointID: configuration.endpointID, url: connect.url)
         settings.token = connect.token
@@ -42,8 +57,7 @@ final class AgentListener: UpstreamTunnelsHandler {
         settings.tunnels = connect.tunnels
         settings.firstTimeout = connect.timeout.wholeMilliseconds
         settings.attemptTimeout = min(settings.attemptTimeout, settings.firstTimeout)
-        tunnels = UpstreamTunnels(settings, on: owner.loop, handler: self)
-        tunnels?.start()
+        return settings
     }
 
     /// Streams that have not closed yet, by the sessions' count and by the service's, and tunnels on which one may still come.

@@ -11,7 +11,7 @@ final class AgentLoop: EndingLoop {
     let loop: EventLoop
     /// Of the loop within the process.
     let index: Int
-    let configuration: AgentConfiguration
+    private(set) var configuration: AgentConfiguration
     let log: Log
     /// Streams under way.
     let residents = Residents()
@@ -31,9 +31,15 @@ final class AgentLoop: EndingLoop {
         residents.onEmpty = { turnstile.wake() }
     }
 
-    /// Opens a listener's tunnels and keeps them open.
-    func start(_ configuration: ListenerConfiguration) {
-        let listener = AgentListener(configuration, owner: self)
+    /// What is new in the configuration holds for what begins from now on.
+    func configure(_ configuration: AgentConfiguration) {
+        self.configuration = configuration
+        for listener in listeners { listener.configure(configuration.listeners[listener.place]) }
+    }
+
+    /// Opens a listener's tunnels and keeps them open. `place`: its index in the configuration.
+    func start(_ configuration: ListenerConfiguration, at place: Int) {
+        let listener = AgentListener(configuration, at: place, owner: self)
         listeners.append(listener)
         openListeners += 1
         listener.start()

@@ -9,20 +9,24 @@ import Synchronization
 
 /// The agent command.
 public final class AgentProcess {
+    private let live: LiveConfiguration<AgentConfiguration>
+    /// At the start.
     private let configuration: AgentConfiguration
     private let log: Log
     private let turnstile = Turnstile()
 
-    public init(configuration: AgentConfiguration, log: Log) {
-        self.configuration = configuration
-        self.log = log
+    public init(configuration: LiveConfiguration<AgentConfiguration>) {
+        live = configuration
+        self.configuration = configuration.current
+        log = configuration.log
     }
 
     /// Blocks until SIGTERM or SIGINT, or until a first dial failed for good. 0 after a signal, else 1.
     public func run() -> Int32 {
         let frame = ProcessFrame<AgentLoop, AgentControl>(
-            failed: "agent failed", log: log, gracePeriod: configuration.gracePeriod, turnstile: turnstile)
+            failed: "agent failed", log: log, gracePeriod: { [live] in live.current.gracePeriod }, turnstile: turnstile)
         return frame.status {
+            live.show()
             let loops = try LoopGroup<AgentLoop>(count: configuration.engine.loops, name: "agent")
             let turnstile = self.turnstile
             return try frame.serve(on: loops) { loop throws(EngineError) in
@@ -30,6 +34,11 @@ public final class AgentProcess {
             } start: { face in
                 try listen(face)
                 start(loops)
+            } reload: { _ in
+                live.reload { plan in
+                    let configuration = plan.configuration
+                    loops.post { $0.configure(configuration) }
+                }
             } drain: { _ in
                 frame.finish(loops)
             }
@@ -55,7 +64,7 @@ public final class AgentProcess {
                     loop: member.loop, index: index, configuration: configuration, log: log, turnstile: turnstile)
                 member.value = state
                 for (place, listener) in configuration.listeners.enumerated() where place % count == index {
-                    state.start(listener)
+                    state.start(listener, at: place)
                 }
             }
         }

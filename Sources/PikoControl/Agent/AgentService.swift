@@ -9,6 +9,8 @@ import PikoEngine
 protocol AgentService: AnyObject {
     /// A stream was opened by the server: give it a handler, or leave it without one to refuse it.
     func serve(_ stream: Connection)
+    /// Other limits and times, for what begins from now on.
+    func configure(_ configuration: ListenerConfiguration)
     /// Ends what is idle; what runs goes on.
     func drain()
     /// Ends everything now, what is idle too.

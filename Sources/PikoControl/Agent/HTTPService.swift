@@ -12,7 +12,7 @@ final class HTTPService: AgentService {
         let pool: ConnectionPool
     }
 
-    private let configuration: ListenerConfiguration
+    private var configuration: ListenerConfiguration
     private let place: ConfiguredURL
     private unowned let owner: AgentLoop
     private var parts: Parts?
@@ -25,10 +25,7 @@ final class HTTPService: AgentService {
 
     private func makeParts() -> Parts {
         let log = owner.log.named("proxy")
-        let pool = makePool(log)
-        var settings = HTTPProxySettings(role: .agent)
-        settings.timeout = configuration.timeout.wholeMilliseconds
-        settings.pathPrefix = place.path
+        let pool = ConnectionPool(pooling, loop: owner.loop, log: log)
         let proxy = HTTPProxy(
             settings, loop: owner.loop, index: owner.index, provider: pool, log: log,
             metrics: owner.metrics(for: configuration.endpointID),
@@ -37,14 +34,29 @@ final class HTTPService: AgentService {
         return Parts(proxy: proxy, pool: pool)
     }
 
-    private func makePool(_ log: Log) -> ConnectionPool {
+    private var settings: HTTPProxySettings {
+        var settings = HTTPProxySettings(role: .agent)
+        settings.timeout = configuration.timeout.wholeMilliseconds
+        settings.pathPrefix = place.path
+        return settings
+    }
+
+    private var pooling: ConnectionPoolSettings {
         let client = configuration.httpClient
         var pooling = ConnectionPoolSettings(
             host: place.host, port: place.port, dialTimeout: configuration.timeout.wholeMilliseconds)
         pooling.idleTimeout = client.idleConnTimeout.wholeMilliseconds
         pooling.mostIdle = client.maxIdleConns
         pooling.probeIdle = (client.keepAliveTimeout.wholeMilliseconds + 999) / 1000
-        return ConnectionPool(pooling, loop: owner.loop, log: log)
+        return pooling
+    }
+
+    func configure(_ configuration: ListenerConfiguration) {
+        self.configuration = configuration
+        guard let parts else { return }
+        parts.proxy.configure(settings)
+        parts.proxy.accessLog?.configure(configuration.accessLog)
+        parts.pool.configure(pooling)
     }
 
     func serve(_ stream: Connection) {

@@ -10,10 +10,11 @@ import PikoEngine
 final class TCPService: AgentService {
     private let place: ConfiguredURL
     private let endpoint: String
-    private let timeout: UInt64
+    private var timeout: UInt64
     private let log: Log
     private let accessLog: Log
-    private let accessLevel: LogLevel
+    /// nil: connections are not logged.
+    private var accessLevel: LogLevel?
     private unowned let owner: AgentLoop
 
     init(_ configuration: ListenerConfiguration, place: ConfiguredURL, owner: AgentLoop) {
@@ -21,9 +22,18 @@ final class TCPService: AgentService {
         self.owner = owner
         endpoint = configuration.endpointID
         timeout = configuration.timeout.wholeMilliseconds
+        accessLevel = Self.accessLevel(configuration)
         log = owner.log.named("agent.tcp")
         accessLog = owner.log.named("agent.tcp.access")
-        accessLevel = configuration.accessLog.disable ? .debug : configuration.accessLog.level
+    }
+
+    private static func accessLevel(_ configuration: ListenerConfiguration) -> LogLevel? {
+        configuration.accessLog.disable ? nil : configuration.accessLog.level
+    }
+
+    func configure(_ configuration: ListenerConfiguration) {
+        timeout = configuration.timeout.wholeMilliseconds
+        accessLevel = Self.accessLevel(configuration)
     }
 
     func serve(_ stream: Connection) {
@@ -48,6 +58,7 @@ final class TCPService: AgentService {
 
     fileprivate func didEnd(_ served: ServedStream, _ end: RelayEnd) {
         owner.residents.leave(served)
+        guard let accessLevel else { return }
         accessLog.write(accessLevel, "connection") {
             $0.add("endpoint_id", endpoint)
             $0.add("received", end.sent)

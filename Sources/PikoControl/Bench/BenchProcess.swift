@@ -24,9 +24,9 @@ public final class BenchProcess {
     /// Blocks until all requests are done or a signal came. `progress` gets a line each second, on the calling thread.
     public func run(progress: (String) -> Void) throws(BenchFailure) -> BenchReport {
         let (loops, control) = try start()
-        let signals = LoopBound<StopSignals>(on: control)
+        let signals = LoopBound<ProcessSignals>(on: control)
         let turnstile = self.turnstile
-        control.sync { signals.value = try? StopSignals(on: control, turnstile: turnstile) }
+        control.sync { signals.value = try? ProcessSignals(on: control, turnstile: turnstile) }
         let result = measure(loops, progress)
         end(loops)
         control.sync {

@@ -10,7 +10,7 @@ import PikoEngine
 final class ForwardLoop: EndingLoop {
     let loop: EventLoop
     private let residents = Residents()
-    private let configuration: ForwardConfiguration
+    private var configuration: ForwardConfiguration
     private let log: Log
     private var listeners: [Listener] = []
 
@@ -20,6 +20,9 @@ final class ForwardLoop: EndingLoop {
         self.log = log.named("forward")
         residents.onEmpty = { turnstile.wake() }
     }
+
+    /// What is new in the configuration holds for connections to come.
+    func configure(_ configuration: ForwardConfiguration) { self.configuration = configuration }
 
     func listen(at address: SocketAddress, endpoint: String) throws(EngineError) {
         let listener = try Listener.listen(at: address, on: loop) { [unowned self] in

@@ -7,26 +7,35 @@ import PikoEngine
 
 /// The forward command.
 public final class ForwardProcess {
+    private let live: LiveConfiguration<ForwardConfiguration>
+    /// At the start.
     private let configuration: ForwardConfiguration
     private let log: Log
     private let turnstile = Turnstile()
 
-    public init(configuration: ForwardConfiguration, log: Log) {
-        self.configuration = configuration
-        self.log = log
+    public init(configuration: LiveConfiguration<ForwardConfiguration>) {
+        live = configuration
+        self.configuration = configuration.current
+        log = configuration.log
     }
 
     /// Blocks until SIGTERM or SIGINT; 0 then. 1 when a port could not be listened at.
     public func run() -> Int32 {
-        let frame = ProcessFrame<ForwardLoop, StopSignals>(
-            failed: "forward failed", log: log, gracePeriod: configuration.gracePeriod, turnstile: turnstile)
+        let frame = ProcessFrame<ForwardLoop, ProcessSignals>(
+            failed: "forward failed", log: log, gracePeriod: { [live] in live.current.gracePeriod }, turnstile: turnstile)
         return frame.status {
+            live.show()
             let loops = try LoopGroup<ForwardLoop>(count: configuration.engine.loops, name: "forward")
             let turnstile = self.turnstile
             return try frame.serve(on: loops) { loop throws(EngineError) in
-                try StopSignals(on: loop, turnstile: turnstile)
+                try ProcessSignals(on: loop, turnstile: turnstile)
             } start: { _ in
                 try start(loops)
+            } reload: { _ in
+                live.reload { plan in
+                    let configuration = plan.configuration
+                    loops.post { $0.configure(configuration) }
+                }
             } drain: { _ in
                 frame.finish(loops)
             }

@@ -60,10 +60,10 @@ public final class AccessLog {
     public typealias Visit = (_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Void
 
     private let log: Log
-    private let level: LogLevel
-    private let isOn: Bool
-    private let requestFilter: HeaderFilter
-    private let responseFilter: HeaderFilter
+    private var level: LogLevel
+    private var isDisabled: Bool
+    private var requestFilter: HeaderFilter
+    private var responseFilter: HeaderFilter
     private let scratch: UnsafeMutableRawBufferPointer
     /// Room for the fields of one head while it is shown.
     private let fields: UnsafeMutablePointer<Field>
@@ -89,7 +89,7 @@ public final class AccessLog {
         precondition(log.subsystem.utf8.count <= 64, "a subsystem's name is at most 64 bytes")
         self.log = log.named(log.subsystem + ".access")
         level = configuration.level
-        isOn = !configuration.disable && self.log.isEnabled(max(configuration.level, .warn))
+        isDisabled = configuration.disable
         requestFilter = HeaderFilter(configuration.requestHeaders)
         responseFilter = HeaderFilter(configuration.responseHeaders)
         scratch = .allocate(byteCount: LogSink.lineLimit, alignment: 16)
@@ -101,10 +101,18 @@ public final class AccessLog {
         fields.deallocate()
     }
 
+    /// What has not begun yet is logged as this says.
+    public func configure(_ configuration: AccessLogConfiguration) {
+        level = configuration.level
+        isDisabled = configuration.disable
+        requestFilter = HeaderFilter(configuration.requestHeaders)
+        responseFilter = HeaderFilter(configuration.responseHeaders)
+    }
+
     /// Starts the line of a request whose head is there. nil: no line is wanted. `visitFields` calls its argument for each
     /// header field of the request, in order.
     public func begin(_ request: AccessRequest, visitFields: (Visit) -> Void) -> AccessLogEntry? {
-        guard isOn else { return nil }
+        guard !isDisabled, log.isEnabled(max(level, .warn)) else { return nil }
         var line = open(resumingAt: Self.prefixRoom, wasCut: false)
         if !request.endpoint.isEmpty { line.add("endpoint_id", bytes: request.endpoint, most: 256) }
         guard line.beginObject("request") else { return nil }

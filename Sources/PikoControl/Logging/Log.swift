@@ -10,13 +10,12 @@ import PikoCore
 public struct Log: Sendable {
     public let subsystem: String
     let sink: LogSink
-    private let threshold: LogLevel
+    private let threshold: LogThreshold
 
     public init(sink: LogSink, subsystem: String = "main") {
         self.sink = sink
         self.subsystem = subsystem
-        let everything = sink.configuration.subsystems.contains(subsystem)
-        threshold = everything ? .debug : sink.configuration.level
+        threshold = sink.threshold(of: subsystem)
     }
 
     /// The logger of another subsystem, to the same end.
@@ -25,7 +24,10 @@ public struct Log: Sendable {
     /// Lines of the whole process that were dropped so far: nobody took them, or a peer caused too many.
     public var dropped: UInt64 { sink.dropped }
 
-    public func isEnabled(_ level: LogLevel) -> Bool { level >= threshold }
+    public func isEnabled(_ level: LogLevel) -> Bool { threshold.admits(level) }
+
+    /// From now on all logs of the process log what this says.
+    public func configure(_ configuration: LogConfiguration) { sink.configure(configuration) }
 
     public func debug(_ message: StaticString, _ fields: (inout LogLine) -> Void = { _ in }) {
         write(.debug, message, fields)

@@ -17,7 +17,7 @@ public final class LogSink: Sendable {
     static let peerRate: UInt64 = 100
     static let peerBurst: UInt64 = 200
 
-    let configuration: LogConfiguration
+    private let thresholds: Mutex<LogThresholds>
     private let output: Output
     private let state = Mutex(State())
 
@@ -40,9 +40,14 @@ public final class LogSink: Sendable {
 
     /// To `output`, which is called under a lock: one line at a time.
     public init(configuration: LogConfiguration, output: @escaping Output) {
-        self.configuration = configuration
+        thresholds = Mutex(LogThresholds(configuration))
         self.output = output
     }
+
+    /// From now on every logger of this sink logs what this says.
+    func configure(_ configuration: LogConfiguration) { thresholds.withLock { $0.configure(configuration) } }
+
+    func threshold(of subsystem: String) -> LogThreshold { thresholds.withLock { $0.threshold(of: subsystem) } }
 
     /// Lines that were dropped so far.
     public var dropped: UInt64 { state.withLock { $0.dropped } }

@@ -8,12 +8,19 @@ import PikoCore
 /// A swift-log backend: `LoggingSystem.bootstrap { SwiftLogHandler(label: $0, sink: sink) }`.
 public struct SwiftLogHandler: LogHandler {
     public var metadata: Logger.Metadata = [:]
-    public var logLevel: Logger.Level
     private let log: Log
+    private let threshold: LogThreshold
+    /// Given by the program, instead of the configuration's.
+    private var ownLevel: Logger.Level?
 
     public init(label: String, sink: LogSink) {
         log = Log(sink: sink, subsystem: label)
-        logLevel = log.isEnabled(.debug) ? .trace : Self.level(of: sink.configuration.level)
+        threshold = sink.threshold(of: label)
+    }
+
+    public var logLevel: Logger.Level {
+        get { ownLevel ?? (threshold.admits(.debug) ? .trace : Self.level(of: threshold.lowest)) }
+        set { ownLevel = newValue }
     }
 
     public subscript(metadataKey key: String) -> Logger.Metadata.Value? {

@@ -29,7 +29,8 @@ struct ProcessFrame<Member: EndingLoop, Control: EndingControl> {
     /// The log's line of a start that failed.
     let failed: StaticString
     let log: Log
-    let gracePeriod: Duration
+    /// Asked when it is due: it may change while the process runs.
+    let gracePeriod: () -> Duration
     let turnstile: Turnstile
 
     /// The exit status of `serve`: 1 when it throws, with a line that says why.
@@ -42,16 +43,17 @@ struct ProcessFrame<Member: EndingLoop, Control: EndingControl> {
         }
     }
 
-    /// Starts, blocks until a signal comes or the turnstile has failed, drains, ends.
+    /// Starts, blocks until a signal comes or the turnstile has failed, reloading meanwhile, drains, ends.
     /// - Parameters:
     ///   - make: makes the command's part of the control loop, there.
     ///   - start: makes the worker loops' states and what they listen at.
+    ///   - reload: reads the configuration again and applies it; for each SIGHUP.
     ///   - drain: ends what runs on the worker loops; `finish` where nothing special is due.
     /// - Returns: 0, or 1 when the turnstile has failed.
     /// - Throws: what could not be made or started; all loops have ended then.
     func serve(
         on loops: LoopGroup<Member>, control make: @escaping @Sendable (EventLoop) throws(EngineError) -> Control,
-        start: (LoopBound<Control>) throws -> Void, drain: (LoopBound<Control>) -> Void
+        start: (LoopBound<Control>) throws -> Void, reload: (LoopBound<Control>) -> Void, drain: (LoopBound<Control>) -> Void
     ) throws -> Int32 {
         let control = try EventLoop(name: "control")
         try control.start()
@@ -60,7 +62,7 @@ struct ProcessFrame<Member: EndingLoop, Control: EndingControl> {
         do {
             try Self.fill(face, make)
             try start(face)
-            _ = turnstile.wait { turnstile.signalCount > 0 || turnstile.hasFailed }
+            wait { reload(face) }
         } catch {
             failure = error
         }
@@ -71,6 +73,17 @@ struct ProcessFrame<Member: EndingLoop, Control: EndingControl> {
         ShutdownReport.write(loops.end() + [control.join()], to: log)
         if let failure { throw failure }
         return turnstile.hasFailed ? 1 : 0
+    }
+
+    /// Until a signal ends the process, or its own failure.
+    private func wait(reload: () -> Void) {
+        var reloads = 0
+        while true {
+            _ = turnstile.wait { turnstile.signalCount > 0 || turnstile.hasFailed || turnstile.hangupCount > reloads }
+            if turnstile.signalCount > 0 || turnstile.hasFailed { return }
+            reloads = turnstile.hangupCount
+            reload()
+        }
     }
 
     private static func fill(
@@ -89,6 +102,7 @@ struct ProcessFrame<Member: EndingLoop, Control: EndingControl> {
 
     /// What runs finishes within the grace period, or until a second signal; then everything ends.
     func finish(_ loops: LoopGroup<Member>) {
+        let gracePeriod = gracePeriod()
         log.info("stopping") { $0.add("grace_period", gracePeriod.configured) }
         loops.post { $0.drain() }
         let finished = turnstile.wait(atMost: turnstile.hasFailed ? 0 : gracePeriod.wholeMilliseconds) {

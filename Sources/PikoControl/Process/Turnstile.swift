@@ -10,6 +10,7 @@ import Synchronization
 public final class Turnstile: Sendable {
     private let knock = DispatchSemaphore(value: 0)
     private let signals = Atomic<Int>(0)
+    private let hangups = Atomic<Int>(0)
     private let failure = Atomic<Bool>(false)
 
     public init() {}
@@ -23,6 +24,12 @@ public final class Turnstile: Sendable {
         wake()
     }
 
+    /// SIGHUP came. Any thread.
+    func hungUp() {
+        hangups.add(1, ordering: .sequentiallyConsistent)
+        wake()
+    }
+
     /// The process cannot go on by itself. Any thread.
     public func fail() {
         failure.store(true, ordering: .sequentiallyConsistent)
@@ -30,6 +37,7 @@ public final class Turnstile: Sendable {
     }
 
     public var hasFailed: Bool { failure.load(ordering: .sequentiallyConsistent) }
+    var hangupCount: Int { hangups.load(ordering: .sequentiallyConsistent) }
     public var signalCount: Int { signals.load(ordering: .sequentiallyConsistent) }
 
     /// Waits until somebody knocks, for so many milliseconds at most.

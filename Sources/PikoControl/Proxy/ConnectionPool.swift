@@ -43,7 +43,7 @@ public final class ConnectionPool {
         let dialer: Dialer
     }
 
-    public let settings: ConnectionPoolSettings
+    public private(set) var settings: ConnectionPoolSettings
     /// Another node is reached, not a service.
     public let isOfNode: Bool
     private let loop: EventLoop
@@ -62,6 +62,13 @@ public final class ConnectionPool {
         self.log = log
         isOfNode = settings.node != nil
         timer = Timer(on: loop) { [unowned self] in closeExpired() }
+    }
+
+    /// Other times and bounds, to the same place.
+    public func configure(_ settings: ConnectionPoolSettings) {
+        precondition(settings.host == self.settings.host && settings.port == self.settings.port, "a pool is for one place")
+        self.settings = settings
+        if settings.idleTimeout == 0 { timer?.disarm() } else if !idle.isEmpty { closeExpired() }
     }
 
     /// Ends the idle connections, and keeps none from now on. Dials under way go on.

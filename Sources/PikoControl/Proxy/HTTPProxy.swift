@@ -7,7 +7,7 @@ import PikoEngine
 
 /// Proxies HTTP for the connections it is given. One per loop, on an agent one per listener and loop.
 public final class HTTPProxy {
-    public let settings: HTTPProxySettings
+    @exclusivity(unchecked) public private(set) var settings: HTTPProxySettings
     public let loop: EventLoop
     /// Index of the loop within the process.
     public let index: Int
@@ -60,6 +60,14 @@ public final class HTTPProxy {
     }
 
     deinit { pathPrefix.deallocate() }
+
+    /// Other limits and times, for what begins from now on. Role and path prefix stay.
+    public func configure(_ settings: HTTPProxySettings) {
+        precondition(settings.role == self.settings.role && settings.pathPrefix == self.settings.pathPrefix, "they are made once")
+        self.settings = settings
+        requestHead.limits = settings.headLimits
+        responseHead.limits = settings.headLimits
+    }
 
     /// Takes over an open connection: becomes its handler.
     public func serve(_ connection: Connection) {

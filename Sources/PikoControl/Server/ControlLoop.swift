@@ -7,9 +7,9 @@ import PikoEngine
 
 /// Everything of a server node that lives on the control loop.
 final class ControlLoop: EndingControl {
-    private let signals: StopSignals
+    private let signals: ProcessSignals
     private let port: AdminPort
-    private let rebalancer: Rebalancer?
+    private let rebalancer: Rebalancer
     private let pages: AdminPages
     let loop: EventLoop
     let node: ServerNode
@@ -19,7 +19,7 @@ final class ControlLoop: EndingControl {
     }
 
     init(loop: EventLoop, node: ServerNode, turnstile: Turnstile) throws(EngineError) {
-        signals = try StopSignals(on: loop, turnstile: turnstile)
+        signals = try ProcessSignals(on: loop, turnstile: turnstile)
         self.loop = loop
         self.node = node
         let pages = AdminPages(node: node, loop: loop)
@@ -30,6 +30,9 @@ final class ControlLoop: EndingControl {
 
     /// Serves the admin port at this address.
     func listen(at address: SocketAddress) throws(EngineError) { try port.listen(at: address) }
+
+    /// What is new in the configuration and concerns the node as a whole.
+    func configure(_ configuration: ServerConfiguration) { rebalancer.configure(configuration.upstream.rebalance) }
 
     /// Ends everything on the loop.
     func end() {

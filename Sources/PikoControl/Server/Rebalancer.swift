@@ -15,16 +15,21 @@ final class Rebalancer {
     private var rebalance: Rebalance
     private var timer: Timer?
 
-    /// nil where the configuration wants none.
-    init?(_ node: ServerNode, on loop: EventLoop) {
-        let configuration = node.configuration.upstream.rebalance
-        guard configuration.threshold > 0 else { return nil }
+    init(_ node: ServerNode, on loop: EventLoop) {
         self.node = node
         self.loop = loop
         log = node.log.named("upstream")
+        let configuration = node.configuration.upstream.rebalance
         rebalance = Rebalance(configuration)
-        timer = Timer(on: loop) { [unowned self] in tick() }
-        timer?.arm(Self.interval)
+        configure(configuration)
+    }
+
+    /// Goes on by these rules; a threshold of 0 rests.
+    func configure(_ configuration: RebalanceConfiguration) {
+        rebalance.configure(configuration)
+        guard configuration.threshold > 0 else { return timer = nil }
+        if timer == nil { timer = Timer(on: loop) { [unowned self] in tick() } }
+        if timer?.isArmed == false { timer?.arm(Self.interval) }
     }
 
     private func tick() {

@@ -19,10 +19,11 @@ struct ServerDrain {
     /// Blocks until everything has ended.
     func run() {
         node.isReady.store(false, ordering: .sequentiallyConsistent)
-        log.info("stopping") { $0.add("grace_period", frame.gracePeriod.configured) }
+        let gracePeriod = frame.gracePeriod()
+        log.info("stopping") { $0.add("grace_period", gracePeriod.configured) }
         let began = Self.now
         node.loops.post { $0.drain() }
-        let grace = frame.turnstile.hasFailed ? 0 : frame.gracePeriod.wholeMilliseconds
+        let grace = frame.turnstile.hasFailed ? 0 : gracePeriod.wholeMilliseconds
         var plan = DrainPlan(grace: grace, now: began, arrivals: load().arrivals)
         while true {
             let load = load()

@@ -47,6 +47,13 @@ final class ServerLoop: EndingLoop {
         return proxy
     }
 
+    /// What is new in the configuration holds for what begins from now on.
+    func configure(_ configuration: ServerConfiguration) {
+        proxy.configure(HTTPProxySettings(configuration, nodeID: node.id))
+        proxy.accessLog?.configure(configuration.proxy.accessLog)
+        upstreams.configure(configuration.proxy.loadBalancing)
+    }
+
     private func move(_ moving: MovingConnection, _ arrival: ProxyArrival, to index: Int) -> Bool {
         node.loops.members[index].post { (server: ServerLoop) in server.proxy.land(moving, arrival) }
     }

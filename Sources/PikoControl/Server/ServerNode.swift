@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What all loops of a server node share: who it is, its configuration, its table of tunnels, its counters.
+// What all loops of a server node share: who it is, the configuration in effect, its table of tunnels, its counters.
 // Any thread; holds no sockets.
 
 import PikoCore
@@ -9,7 +9,9 @@ import Synchronization
 /// A server node, as its loops see it.
 final class ServerNode: Sendable {
     let id: String
-    let configuration: ServerConfiguration
+    private let live: Mutex<ServerConfiguration>
+    /// Of client connections; read for each of them.
+    private let clientLimit: Atomic<Int>
     let log: Log
     let loops: LoopGroup<ServerLoop>
     let registry: TunnelRegistry
@@ -30,7 +32,8 @@ final class ServerNode: Sendable {
     let hasLeft = Atomic<Bool>(false)
 
     init(configuration: ServerConfiguration, log: Log, turnstile: Turnstile) throws(EngineError) {
-        self.configuration = configuration
+        live = Mutex(configuration)
+        clientLimit = Atomic(configuration.proxy.limits.connections)
         self.log = log
         self.turnstile = turnstile
         let name = configuration.cluster.nodeID
@@ -38,6 +41,17 @@ final class ServerNode: Sendable {
         cluster = Cluster(localID: id)
         loops = try LoopGroup(count: configuration.engine.loops, name: "piko")
         registry = TunnelRegistry(loops: loops.count, limit: configuration.upstream.limits.sessions)
+    }
+
+    /// What is in effect now: a copy.
+    var configuration: ServerConfiguration { live.withLock { $0 } }
+
+    /// Another configuration is in effect from now on. Only what is live in it may differ (ReloadPlan).
+    func configure(_ configuration: ServerConfiguration) {
+        live.withLock { $0 = configuration }
+        clientLimit.store(configuration.proxy.limits.connections, ordering: .relaxed)
+        registry.setLimit(configuration.upstream.limits.sessions)
+        loops.post { $0.configure(configuration) }
     }
 
     var tunnelSettings: TunnelSettings {
@@ -52,7 +66,7 @@ final class ServerNode: Sendable {
 
     /// Takes a place for a client connection. False at the limit. Given back with `leave`.
     func enter() -> Bool {
-        let limit = configuration.proxy.limits.connections
+        let limit = clientLimit.load(ordering: .relaxed)
         let count = connections.add(1, ordering: .relaxed).newValue
         if limit == 0 || count <= limit { return true }
         connections.subtract(1, ordering: .relaxed)

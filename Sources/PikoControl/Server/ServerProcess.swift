@@ -7,30 +7,42 @@ import PikoEngine
 
 /// The server command.
 public final class ServerProcess {
+    private let live: LiveConfiguration<ServerConfiguration>
+    /// At the start.
     private let configuration: ServerConfiguration
     private let log: Log
     private let turnstile = Turnstile()
 
-    public init(configuration: ServerConfiguration, log: Log) {
-        self.configuration = configuration
-        self.log = log
+    public init(configuration: LiveConfiguration<ServerConfiguration>) {
+        live = configuration
+        self.configuration = configuration.current
+        log = configuration.log
     }
 
     /// Blocks until SIGTERM or SIGINT; 0 then. 1 when an address could not be listened at.
     public func run() -> Int32 {
         let frame = ProcessFrame<ServerLoop, ControlLoop>(
-            failed: "server failed", log: log, gracePeriod: configuration.gracePeriod, turnstile: turnstile)
+            failed: "server failed", log: log, gracePeriod: { [live] in live.current.gracePeriod }, turnstile: turnstile)
         return frame.status {
+            live.show()
             let node = try ServerNode(configuration: configuration, log: log, turnstile: turnstile)
             let turnstile = self.turnstile
             return try frame.serve(on: node.loops) { loop throws(EngineError) in
                 try ControlLoop(loop: loop, node: node, turnstile: turnstile)
             } start: { face in
                 try start(node, face)
+            } reload: { face in
+                live.reload { apply($0, node, face) }
             } drain: { face in
                 ServerDrain(node: node, control: face, frame: frame).run()
             }
         }
+    }
+
+    private func apply(_ plan: ReloadPlan<ServerConfiguration>, _ node: ServerNode, _ face: LoopBound<ControlLoop>) {
+        let configuration = plan.configuration
+        node.configure(configuration)
+        face.post { $0.configure(configuration) }
     }
 
     private func start(_ node: ServerNode, _ face: LoopBound<ControlLoop>) throws {

@@ -12,8 +12,7 @@ final class TestClusterControl: EndingControl {
     private let log: Log
     private let roster: Roster
     private let turnstile: Turnstile
-    private let signals: StopSignals
-    private var hangup: SignalWatch?
+    private let signals: ProcessSignals
     private var timer: Timer?
     private var configuration: TestClusterConfiguration
     private var plan: LocalClusterPlan
@@ -24,22 +23,19 @@ final class TestClusterControl: EndingControl {
     /// What a node may take beyond its grace period.
     private static let slack: UInt64 = 5_000
 
-    /// - Parameter onHangup: SIGHUP has come.
     init(
-        _ configuration: TestClusterConfiguration, roster: Roster, log: Log, turnstile: Turnstile, on loop: EventLoop,
-        onHangup: @escaping (TestClusterControl) -> Void
+        _ configuration: TestClusterConfiguration, roster: Roster, log: Log, turnstile: Turnstile, on loop: EventLoop
     ) throws(EngineError) {
         self.loop = loop
         self.log = log
         self.roster = roster
         self.turnstile = turnstile
         self.configuration = configuration
-        signals = try StopSignals(on: loop, turnstile: turnstile)
+        signals = try ProcessSignals(on: loop, turnstile: turnstile)
         plan = LocalClusterPlan(
             nodes: configuration.nodes, churn: configuration.churn.interval.wholeMilliseconds,
             grace: configuration.gracePeriod.wholeMilliseconds &+ Self.slack, now: loop.now)
         timer = Timer(on: loop) { [unowned self] in look() }
-        hangup = try SignalWatch(SIGHUP, on: loop) { [unowned self] _ in onHangup(self) }
     }
 
     /// Starts the nodes, and looks after them from now on.
@@ -63,8 +59,6 @@ final class TestClusterControl: EndingControl {
     /// Ends everything at once; what still runs is killed.
     func end() {
         signals.end()
-        hangup?.cancel()
-        hangup = nil
         timer = nil
         for node in nodes.values {
             node.forget()

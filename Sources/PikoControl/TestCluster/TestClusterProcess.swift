@@ -7,33 +7,37 @@ import PikoEngine
 
 /// The test cluster command.
 public final class TestClusterProcess {
-    /// Reads the configuration anew; on the control loop.
-    public typealias Reload = @Sendable () throws(ConfigurationError) -> TestClusterConfiguration
-
     /// Of the environment of a node: the process whose end is its own.
     public static let parentVariable = ChildProcess.parentVariable
 
+    private let live: LiveConfiguration<TestClusterConfiguration>
+    /// At the start.
     private let configuration: TestClusterConfiguration
     private let log: Log
-    private let reload: Reload
     private let turnstile = Turnstile()
     private let roster = Roster()
 
-    public init(configuration: TestClusterConfiguration, log: Log, reload: @escaping Reload) {
-        self.configuration = configuration
-        self.log = log.named("cluster")
-        self.reload = reload
+    public init(configuration: LiveConfiguration<TestClusterConfiguration>) {
+        live = configuration
+        self.configuration = configuration.current
+        log = configuration.log.named("cluster")
     }
 
     /// Blocks until SIGTERM or SIGINT; 0 then. 1 when a port could not be listened at.
     public func run() -> Int32 {
         let frame = ProcessFrame<BalancerLoop, TestClusterControl>(
-            failed: "test cluster failed", log: log, gracePeriod: configuration.gracePeriod, turnstile: turnstile)
+            failed: "test cluster failed", log: log, gracePeriod: { [live] in live.current.gracePeriod }, turnstile: turnstile)
         return frame.status {
+            live.show()
             let loops = try LoopGroup<BalancerLoop>(count: 1, name: "balancer")
             return try frame.serve(on: loops, control: makeControl) { face in
                 try start(loops)
                 _ = face.sync { $0.start() }
+            } reload: { face in
+                live.reload { plan in
+                    let configuration = plan.configuration
+                    face.post { $0.configure(configuration) }
+                }
             } drain: { face in
                 loops.post { $0.drain() }
                 _ = face.sync { $0.stopAll() }
@@ -45,17 +49,9 @@ public final class TestClusterProcess {
     }
 
     private var makeControl: @Sendable (EventLoop) throws(EngineError) -> TestClusterControl {
-        let (configuration, log, reload, turnstile, roster) = (configuration, log, reload, turnstile, roster)
+        let (configuration, log, turnstile, roster) = (configuration, log, turnstile, roster)
         return { loop throws(EngineError) in
-            try TestClusterControl(configuration, roster: roster, log: log, turnstile: turnstile, on: loop) { control in
-                do throws(ConfigurationError) {
-                    let changed = try reload()
-                    log.info("configuration read again") { $0.add("nodes", changed.nodes) }
-                    control.configure(changed)
-                } catch {
-                    log.error("configuration not changed") { $0.add("error", error.message) }
-                }
-            }
+            try TestClusterControl(configuration, roster: roster, log: log, turnstile: turnstile, on: loop)
         }
     }
 

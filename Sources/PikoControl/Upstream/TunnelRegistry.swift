@@ -8,6 +8,8 @@ import Synchronization
 /// The node's table of tunnels. Any thread.
 public final class TunnelRegistry: Sendable {
     private struct State {
+        /// Tunnels at once; 0: no limit.
+        var limit: Int
         var table = UpstreamTable()
         var perLoop: [Int]
         var total = 0
@@ -25,18 +27,19 @@ public final class TunnelRegistry: Sendable {
     }
 
     private let state: Mutex<State>
-    /// Tunnels at once; 0: no limit.
-    private let limit: Int
 
+    /// - Parameter limit: tunnels at once; 0: no limit.
     public init(loops: Int, limit: Int) {
-        self.limit = limit
-        state = Mutex(State(perLoop: Array(repeating: 0, count: loops)))
+        state = Mutex(State(limit: limit, perLoop: Array(repeating: 0, count: loops)))
     }
+
+    /// Another limit, for tunnels to come.
+    public func setLimit(_ limit: Int) { state.withLock { $0.limit = limit } }
 
     /// Takes a place for a new tunnel, on the loop that has fewest. nil at the limit. Must be given back with `leave`.
     public func place() -> TunnelID? {
         state.withLock { state in
-            guard limit == 0 || state.total < limit else { return nil }
+            guard state.limit == 0 || state.total < state.limit else { return nil }
             let loop = state.perLoop.indices.min { state.perLoop[$0] < state.perLoop[$1] } ?? 0
             state.perLoop[loop] += 1
             state.total += 1

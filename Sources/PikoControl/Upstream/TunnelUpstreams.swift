@@ -16,7 +16,8 @@ enum TunnelAnswer {
 /// Opens upstreams for the proxy of one loop. Loop-confined.
 final class TunnelUpstreams: UpstreamProvider {
     private unowned let server: ServerLoop
-    private let spreads: Bool
+    /// All listeners of the cluster are alike.
+    private var spreads: Bool
     /// A system call for each choice would cost as much as the choice.
     private var random = GossipRandom(seed: .random(in: 0 ... .max))
 
@@ -24,6 +25,8 @@ final class TunnelUpstreams: UpstreamProvider {
         self.server = server
         spreads = server.node.configuration.proxy.loadBalancing == .cluster
     }
+
+    func configure(_ loadBalancing: LoadBalancing) { spreads = loadBalancing == .cluster }
 
     func acquire(_ request: UpstreamRequest, for receiver: any UpstreamReceiver) -> UpstreamAnswer {
         if request.remoteOnly { return forward(request, for: receiver, otherwise: .noUpstreams) }

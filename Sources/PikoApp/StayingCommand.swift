@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// The configuration of a command that stays: read now, and again at each SIGHUP; or only checked.
+// Main thread.
+
+import PikoControl
+import PikoCore
+
+enum StayingCommand {
+    /// Reads the configuration and says how it is read again. `--config.check` ends the command here.
+    /// - Parameters:
+    ///   - logging: where the configuration says what is logged.
+    ///   - load: reads flags and file, and checks what they say.
+    static func configuration<Configuration>(
+        _ keys: [ConfigurationKey<Configuration>], logging: KeyPath<Configuration, LogConfiguration>,
+        load: @escaping () throws -> Loaded<Configuration>
+    ) throws -> LiveConfiguration<Configuration> {
+        let loaded = try load()
+        if loaded.file.check { throw CommandExit.text("the configuration is right") }
+        let log = Log(sink: LogSink(configuration: loaded.configuration[keyPath: logging]))
+        return LiveConfiguration(loaded.configuration, keys: keys, logging: logging, log: log) { () throws(ConfigurationError) in
+            do {
+                return try load().configuration
+            } catch let error as ConfigurationError {
+                throw error
+            } catch {
+                throw ConfigurationError(String(describing: error))
+            }
+        }
+    }
+}
