@@ -36,3 +36,5 @@ const char *cuv_strerror(int error) {
 bool cuv_error_is_exhaustion(int error) {
     return error == UV_EMFILE || error == UV_ENFILE;
 }
+
+bool cuv_error_is_no_such_name(int error) { return error == UV_EAI_NONAME || error == UV_EAI_NODATA; }

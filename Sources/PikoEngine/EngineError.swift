@@ -26,6 +26,9 @@ public struct EngineError: Error, Equatable, Hashable, Sendable, CustomStringCon
     /// True when the process has no descriptor left (EMFILE, ENFILE).
     public var isExhaustion: Bool { cuv_error_is_exhaustion(code) }
 
+    /// True when the resolver knows that nobody has the name: UV_EAI_NONAME, UV_EAI_NODATA.
+    public var isNoSuchName: Bool { cuv_error_is_no_such_name(code) }
+
     /// The words for one log line.
     public var description: String { String(cString: cuv_strerror(code)) }
 }

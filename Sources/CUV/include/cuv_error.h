@@ -25,5 +25,7 @@ const char *cuv_strerror(int error);
 
 /// True for "no descriptors left" (EMFILE, ENFILE). Any thread.
 bool cuv_error_is_exhaustion(int error);
+/// Whether a look-up failed because nobody has the name (UV_EAI_NONAME, UV_EAI_NODATA), not because the resolver could not say. Any thread.
+bool cuv_error_is_no_such_name(int error);
 
 #endif

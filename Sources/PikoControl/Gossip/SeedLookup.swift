@@ -13,6 +13,8 @@ final class SeedLookup {
         var addresses: [String]
         /// Of this look-up alone.
         var fresh: Set<String>
+        /// Every name has its answer, be it that there is nobody: no one is slow, and no resolver is out of order.
+        var isComplete: Bool
     }
 
     /// Milliseconds after which an answer does not wait for a slow name.
@@ -24,6 +26,8 @@ final class SeedLookup {
     private var timer: Timer?
     private var known: [HostPort: [String]] = [:]
     private var fresh: Set<HostPort> = []
+    /// Of which the resolver could not say whether they are names.
+    private var unsettled: Set<HostPort> = []
     private var waiting: Set<HostPort> = []
     private var isAsked = false
 
@@ -47,12 +51,14 @@ final class SeedLookup {
 
     private func resolved(_ seed: HostPort, _ result: Result<[SocketAddress], EngineError>) {
         waiting.remove(seed)
+        unsettled.remove(seed)
         switch result {
         case .success(let addresses):
             known[seed] = addresses.map(\.description)
             fresh.insert(seed)
-        case .failure:
+        case .failure(let error):
             fresh.remove(seed)
+            if !error.isNoSuchName { unsettled.insert(seed) }
         }
         if waiting.isEmpty { answer() }
     }
@@ -63,7 +69,9 @@ final class SeedLookup {
         timer?.disarm()
         var addresses: [String] = []
         for address in seeds.flatMap({ known[$0] ?? [] }) where !addresses.contains(address) { addresses.append(address) }
-        onAnswer(Answer(addresses: addresses, fresh: Set(fresh.flatMap { known[$0] ?? [] })))
+        onAnswer(
+            Answer(
+                addresses: addresses, fresh: Set(fresh.flatMap { known[$0] ?? [] }), isComplete: waiting.isEmpty && unsettled.isEmpty))
     }
 
     /// Answers nothing more.

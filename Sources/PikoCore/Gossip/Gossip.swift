@@ -131,9 +131,9 @@ public struct Gossip: Sendable {
         }
     }
 
-    /// Somebody knows more of this node than itself: write above it, so that this life's keys win.
+    /// Somebody knows more of this node than itself: write above it, so that this life's keys win. Never so high that no room were left.
     mutating func refute(_ version: UInt64) {
-        guard version > own.version, version < GossipKey.versionLimit, now >= nextRise else { return }
+        guard version > own.version, version < GossipKey.versionLimit / 2, now >= nextRise else { return }
         nextRise = now + 1_000
         own.rise(above: version)
         out.append(.log(.earlierLife(version: version)))

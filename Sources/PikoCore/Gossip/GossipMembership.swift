@@ -76,7 +76,7 @@ extension Gossip {
         guard let member = members[id] else { return }
         members[id]?.status = status
         members[id]?.expiry = status == .active ? nil : now + Limit.expiry
-        if status == .active { members[id]?.arrivals = ArrivalWindow(first: 2 * settings.interval, now: now) }
+        if status == .active { members[id]?.arrivals = ArrivalWindow(first: settings.interval, now: now) }
         out.append(.change(.status(id: id, status)))
         switch status {
         case .active: out.append(.log(.nodeBack(member.peer)))

@@ -316,6 +316,7 @@ extension MessagePackReader {
 
     fileprivate mutating func digestEntry() throws(MessagePackError) -> DigestEntry {
         let header = try header()
+        try admit(header.peer)
         return DigestEntry(peer: header.peer, version: header.version, left: header.left)
     }
 
@@ -331,6 +332,7 @@ extension MessagePackReader {
         var nodes: [NodeDelta] = []
         while !isAtEnd {
             let node = try header()
+            try admit(node.peer)
             nodes.append(NodeDelta(peer: node.peer, entries: try entries(upTo: node.entries)))
         }
         return .delta(from: sender.peer, nodes)
@@ -361,7 +363,14 @@ extension MessagePackReader {
             default: try skip()
             }
         }
+        // Versions begin at 1.
+        guard !entry.key.isEmpty, entry.version > 0 else { throw .empty }
         return entry
+    }
+
+    /// Who has no name or no address is nobody's peer. A message of such would also be far larger in memory than it was as bytes.
+    private func admit(_ peer: GossipPeer) throws(MessagePackError) {
+        guard !peer.id.isEmpty, !peer.address.isEmpty else { throw .empty }
     }
 
     fileprivate mutating func nodes() throws(MessagePackError) -> [NodeDelta] {
@@ -380,6 +389,7 @@ extension MessagePackReader {
             default: try skip()
             }
         }
+        try admit(node.peer)
         return node
     }
 

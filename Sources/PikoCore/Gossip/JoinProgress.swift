@@ -6,6 +6,8 @@
 public struct JoinProgress: Sendable {
     /// Milliseconds that the others of a list which names this node too have to answer: who never was there may take long to be missed.
     public static let patience: UInt64 = 3_000
+    /// Milliseconds that a resolver has to say who the others are, while nobody else does: two questions of five seconds.
+    public static let resolverPatience: UInt64 = 10_000
 
     public enum Outcome: Equatable, Sendable {
         case searching
@@ -25,6 +27,7 @@ public struct JoinProgress: Sendable {
     /// Of the latest look-up; nil before the first.
     private var others: Set<String>?
     private var isListed = false
+    private var isComplete = false
 
     /// - Parameters:
     ///   - hasSeeds: nodes to join were configured; without, the node is a cluster by itself.
@@ -37,9 +40,11 @@ public struct JoinProgress: Sendable {
     }
 
     /// What the seeds resolve to now: other nodes, and whether this node is one of them.
-    public mutating func resolved(others: Set<String>, isListed: Bool, now: UInt64) {
+    /// - Parameter isComplete: no name is still being looked up, and none could not be.
+    public mutating func resolved(others: Set<String>, isListed: Bool, isComplete: Bool, now: UInt64) {
         self.others = others
         self.isListed = isListed
+        self.isComplete = isComplete
         judge(now)
     }
 
@@ -61,8 +66,9 @@ public struct JoinProgress: Sendable {
         guard outcome == .searching else { return }
         let passed = now - min(started, now)
         if let others {
-            if isListed, passed >= Self.patience || others.isSubset(of: failed) { return joined() }
-            if others.isEmpty { isReady = true }
+            let areMissing = isComplete && others.isSubset(of: failed)
+            if isListed, areMissing || passed >= (isComplete ? Self.patience : Self.resolverPatience) { return joined() }
+            if others.isEmpty, isComplete { isReady = true }
         }
         if passed >= timeout { outcome = .failed }
     }

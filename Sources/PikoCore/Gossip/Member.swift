@@ -24,7 +24,8 @@ struct Member: Sendable {
 
     init(peer: GossipPeer, interval: UInt64, now: UInt64) {
         self.peer = peer
-        arrivals = ArrivalWindow(first: 2 * interval, now: now)
+        // Not twice the interval, as the original's: who joins while another is silent would send it requests for 4 s instead of 2.
+        arrivals = ArrivalWindow(first: interval, now: now)
     }
 
     var version: UInt64 { entries.version }

@@ -57,6 +57,8 @@ enum MessagePackError: Error {
     case truncated
     case unexpected(UInt8)
     case tooDeep
+    /// A value that must say something says nothing.
+    case empty
 }
 
 /// Reads MessagePack values one after another.

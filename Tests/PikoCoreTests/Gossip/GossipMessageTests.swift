@@ -96,6 +96,28 @@ import Testing
         #expect(throws: GossipFault.incomplete) { try GossipMessage.read((header + [0xDD, 0xFF, 0xFF, 0xFF, 0xFF])[...]) }
     }
 
+    @Test("who has no name or no address, and what has no key or no version, is refused: a message in memory is at most four times its bytes")
+    func empties() throws {
+        let peer = GossipPeer(id: "a", address: "b")
+        let entry = GossipEntry(key: "k", value: "", version: 1)
+        let digest = DigestEntry(peer: peer, version: 0, left: false)
+        #expect(throws: Never.self) { try read(GossipMessage.join(from: peer, [NodeDelta(peer: peer, entries: [entry])], [digest])) }
+        let nobodies = [GossipPeer(id: "", address: "b"), GossipPeer(id: "a", address: "")]
+        for nobody in nobodies {
+            #expect(throws: GossipFault.malformed) { try read(.join(from: peer, [NodeDelta(peer: nobody, entries: [])], [])) }
+            #expect(throws: GossipFault.malformed) { try read(.join(from: peer, [], [DigestEntry(peer: nobody, version: 1, left: false)])) }
+            #expect(throws: GossipFault.malformed) { try read(.digest(from: peer, isRequest: false, [DigestEntry(peer: nobody, version: 1, left: false)])) }
+            #expect(throws: GossipFault.malformed) { try read(.delta(from: peer, [NodeDelta(peer: nobody, entries: [entry])])) }
+        }
+        for nothing in [GossipEntry(key: "", value: "v", version: 1), GossipEntry(key: "k", value: "v", version: 0)] {
+            #expect(throws: GossipFault.malformed) { try read(.join(from: peer, [NodeDelta(peer: peer, entries: [nothing])], [])) }
+        }
+        let header: [UInt8] = [3, 0, 0x82] + [0xA7] + Array("node_id".utf8) + [0xA1, 0x61, 0xA4] + Array("addr".utf8) + [0xA1, 0x62]
+        #expect(throws: GossipFault.malformed) { try GossipMessage.read((header + [0xDC, 0x00, 0x10] + Array(repeating: 0x80, count: 16))[...]) }
+    }
+
+    private func read(_ message: GossipMessage) throws -> GossipMessage { try GossipMessage.read(message.bytes[...]) }
+
     @Test("nesting deeper than any message is refused")
     func nesting() {
         let bytes: [UInt8] = [1, 0, 0x81, 0xA1, 0x78] + Array(repeating: 0x91, count: 10_000)

@@ -254,4 +254,37 @@ import Testing
         let heard = node.handle(.message(.digest(from: six, isRequest: false, []), from: six.address), now: 1)
         #expect(heard.contains { if case .send(.delta, "[2001:db8::6]:8003") = $0 { true } else { false } })
     }
+
+    private func hears(_ claimed: UInt64) -> UInt64? {
+        var node = node("a", port: 8000)
+        let other = GossipPeer(id: "node-b", address: "127.0.0.1:9003")
+        let me = node.settings.peer
+        _ = node.handle(
+            .message(.digest(from: other, isRequest: false, [DigestEntry(peer: me, version: claimed, left: false)]), from: other.address), now: 5_000)
+        return node.state(me.id)?.version
+    }
+
+    @Test("a claim about this node's own version is outdone, but never so high that there were no versions left to write")
+    func outdone() throws {
+        let before = try #require(node("a", port: 8000).state("node-a")?.version)
+        #expect(try #require(hears(1 << 40)) > 1 << 40)
+        #expect(try #require(hears(GossipKey.versionLimit / 2 - 1)) > GossipKey.versionLimit / 2 - 1)
+        #expect(hears(GossipKey.versionLimit / 2) == before)
+        #expect(hears(GossipKey.versionLimit - 1) == before)
+    }
+
+    @Test("a node that is known by hearsay alone and never speaks is unreachable after two seconds, as one that has spoken is")
+    func neverHeard() {
+        var node = node("a", port: 8000)
+        let other = GossipPeer(id: "node-b", address: "127.0.0.1:9003")
+        let silent = DigestEntry(peer: GossipPeer(id: "node-c", address: "127.0.0.1:9103"), version: 7, left: false)
+        var unreachable: UInt64?
+        for now in stride(from: UInt64(0), to: 5_000, by: 50) where unreachable == nil {
+            var directives = node.handle(.message(.digest(from: other, isRequest: false, [silent]), from: other.address), now: now)
+            directives += node.handle(.message(.delta(from: other, []), from: other.address), now: now)
+            directives += node.handle(.tick, now: now)
+            if directives.contains(.change(.status(id: "node-c", .unreachable))) { unreachable = now }
+        }
+        #expect(unreachable.map { $0 <= 2_200 } == true, "\(String(describing: unreachable))")
+    }
 }
