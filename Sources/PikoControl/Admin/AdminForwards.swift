@@ -14,6 +14,8 @@ final class AdminForwards {
     private static let patience: UInt64 = 10_000
     /// At once.
     private static let limit = 64
+    /// Of their answers together, until these have left.
+    private let budget = ByteBudget(bytes: 64 << 20)
 
     init(loop: EventLoop) { self.loop = loop }
 
@@ -23,10 +25,12 @@ final class AdminForwards {
         guard exchanges.count < Self.limit else { return answer(.error(503, "too many questions under way")) }
         let url = ConfiguredURL(host: place.host, port: place.port)
         var key: ObjectIdentifier?
-        let exchange = AdminExchange(url: url, path: target, isForwarded: true, timeout: Self.patience, on: loop) { [weak self] in
+        let lease = ByteBudget.Lease(of: budget)
+        let exchange = AdminExchange(url: url, path: target, isForwarded: true, timeout: Self.patience, lease: lease, on: loop) { [weak self] in
             if let key { self?.exchanges[key] = nil }
             switch $0 {
-            case .success(let reply): answer(AdminAnswer(status: reply.status, contentType: reply.contentType, body: reply.body))
+            case .success(let reply):
+                answer(AdminAnswer(status: reply.status, contentType: reply.contentType, body: reply.body, lease: reply.lease))
             case .failure(let failure): answer(.error(502, "node unreachable: \(failure.reason)"))
             }
         }

@@ -35,6 +35,8 @@ struct AdminAnswer: Sendable {
     var status: UInt16
     var contentType: String
     var body: String
+    /// Held until the answer has left.
+    var lease: ByteBudget.Lease?
 
     static func text(_ status: UInt16, _ body: String = "") -> AdminAnswer {
         AdminAnswer(status: status, contentType: "text/plain; charset=utf-8", body: body)

@@ -18,22 +18,8 @@ final class GossipStream: ConnectionHandler {
     /// Bytes of one message: a join's reply is the state of a whole cluster.
     static let limits = (request: 16 << 20, reply: 64 << 20)
 
-    /// Bytes that several streams may hold together. Loop-confined.
-    final class Budget {
-        private var left: Int
-        init(bytes: Int) { left = bytes }
-
-        func take(_ count: Int) -> Bool {
-            guard count <= left else { return false }
-            left -= count
-            return true
-        }
-
-        func giveBack(_ count: Int) { left += count }
-    }
-
     private let connection: Connection
-    private let budget: Budget?
+    private let budget: ByteBudget?
     private let expected: Expected
     private var bytes: [UInt8] = []
     /// How many bytes were there when it was looked last, and how long the next look waits.
@@ -47,7 +33,7 @@ final class GossipStream: ConnectionHandler {
 
     /// Takes an open connection.
     init(
-        _ connection: Connection, expecting expected: Expected, budget: Budget? = nil,
+        _ connection: Connection, expecting expected: Expected, budget: ByteBudget? = nil,
         onMessage: @escaping (GossipStream, [UInt8]?) -> Void, onClosed: @escaping (GossipStream) -> Void
     ) {
         self.connection = connection

@@ -16,6 +16,8 @@ struct AdminReply: Sendable {
     var status: UInt16
     var contentType: String
     var body: String
+    /// On the bytes of the body, where they are counted.
+    var lease: ByteBudget.Lease?
 }
 
 /// The request and its answer. Loop-confined; its dial and its connection hold it until its completion has run, once, in a later turn.
@@ -26,6 +28,7 @@ final class AdminExchange: ConnectionHandler {
     private let path: String
     private let isForwarded: Bool
     private let timeout: UInt64
+    private let lease: ByteBudget.Lease?
     private let loop: EventLoop
     private var completion: Completion?
     private var dial: Dialer?
@@ -42,13 +45,16 @@ final class AdminExchange: ConnectionHandler {
     ///   - path: begins with a slash; with its query.
     ///   - isForwarded: asked for somebody who asked this node.
     ///   - timeout: milliseconds from `start` to the end of the answer.
+    ///   - lease: takes the bytes of the answer; nil: they are not counted.
     init(
-        url: ConfiguredURL, path: String, isForwarded: Bool = false, timeout: UInt64, on loop: EventLoop, completion: @escaping Completion
+        url: ConfiguredURL, path: String, isForwarded: Bool = false, timeout: UInt64, lease: ByteBudget.Lease? = nil, on loop: EventLoop,
+        completion: @escaping Completion
     ) {
         self.url = url
         self.path = path
         self.isForwarded = isForwarded
         self.timeout = timeout
+        self.lease = lease
         self.loop = loop
         self.completion = completion
     }
@@ -104,7 +110,7 @@ final class AdminExchange: ConnectionHandler {
     }
 
     private func readBody(_ bytes: UnsafeRawBufferPointer, _ connection: Connection) -> Int {
-        guard body.count + bytes.count <= Self.bodyLimit else { return giveUp("an answer too long", bytes, connection) }
+        guard body.count + bytes.count <= Self.bodyLimit, lease?.take(bytes.count) ?? true else { return giveUp("an answer too long", bytes, connection) }
         body += bytes
         if case .length(let length) = head.traits.framing, body.count >= length { finish(on: connection) }
         return bytes.count
@@ -127,7 +133,8 @@ final class AdminExchange: ConnectionHandler {
 
     private func finish(on connection: Connection) {
         let type = head.fields.value(named: "content-type").map { String(decoding: $0, as: UTF8.self) }
-        finish(.success(AdminReply(status: status, contentType: type ?? "text/plain", body: String(decoding: body, as: UTF8.self))))
+        let text = String(decoding: body, as: UTF8.self)
+        finish(.success(AdminReply(status: status, contentType: type ?? "text/plain", body: text, lease: lease)))
         connection.close()
     }
 
