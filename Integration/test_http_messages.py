@@ -2,11 +2,15 @@
 # Methods, framings of bodies in both directions, interim responses, trailers, truncation: each through both kinds of agent.
 # Real processes on loopback; the client and the service are the test's own, so that each byte can be chosen.
 
+import email.utils
 import os
+import time
 
 import pytest
 
+from harness.ports import free_port
 from peer import http1
+from peer.client import fetch
 from peer.http1 import Malformed, chunked
 from peer.service import echo, reply, script
 from peer.wire import Ended
@@ -266,3 +270,23 @@ def test_the_service_closing_in_the_head_is_a_502(web):
 def test_a_service_that_only_half_closes_after_its_answer(web):
     web.serve(script(b"HTTP/1.1 200 OK\r\n\r\nall of it", half=True))
     assert web.fetch().body == b"all of it"
+
+
+# The time
+
+
+@pytest.mark.parametrize("who", ["node", "node to an agent", "agent", "admin"])
+def test_answers_of_our_own_say_when(piko, who):
+    node = piko.server()
+    if who == "node":
+        answer = fetch(node.proxy, "nobody")
+    elif who == "node to an agent":
+        answer = fetch(node.upstream, "x", "/nothing")
+    elif who == "admin":
+        answer = node.ask("/health")
+    else:
+        piko.agent("http", node, "web", f"127.0.0.1:{free_port()}")
+        answer = fetch(node.proxy, "web")
+        assert answer.status == 502
+    said = email.utils.parsedate_to_datetime(answer.get("date").decode())
+    assert abs(said.timestamp() - time.time()) < 3 and answer.get("date").endswith(b" GMT")

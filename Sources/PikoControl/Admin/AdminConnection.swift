@@ -21,7 +21,8 @@ final class AdminConnection: ConnectionHandler {
     private let head = RequestHead(limits: AdminConnection.limits)
     private var timer: Timer?
     private var isAnswering = false
-    private var closesNext = false
+    /// On an answer that has not left yet.
+    private var lease: ByteBudget.Lease?
 
     init(_ connection: Connection, respond: @escaping Respond, onClose: @escaping (AdminConnection) -> Void) {
         self.connection = connection
@@ -65,6 +66,7 @@ final class AdminConnection: ConnectionHandler {
             return finish(.error(405, "method not allowed"), closes: closes)
         }
         isAnswering = true
+        timer?.disarm()
         let target = String(decoding: head.pathAndQuery, as: UTF8.self)
         let isForwarded = head.fields.value(of: .xPikoForward) != nil
         respond(AdminRequest(target, isForwarded: isForwarded)) { [self] in finish($0, closes: closes) }
@@ -76,20 +78,28 @@ final class AdminConnection: ConnectionHandler {
         connection.write(
             """
             HTTP/1.1 \(answer.status) \(reason)\r
+            date: \(TimeOfDay.date)\r
             content-type: \(answer.contentType)\r
             content-length: \(answer.body.utf8.count)\r
             \(closes ? "connection: close\r\n" : "")\r
 
             """, more: true)
         connection.write(head.traits.method == .head ? "" : answer.body)
+        lease = connection.queued > 0 ? answer.lease : nil
+        if lease != nil { connection.watchDrain() }
         timer?.arm(closes ? 1000 : Self.patience)
         if closes { connection.shut() } else { connection.resume() }
+    }
+
+    func connectionDidDrain(_ connection: Connection) {
+        if connection.queued == 0 { lease = nil }
     }
 
     func connectionDidEnd(_ connection: Connection) { connection.close() }
 
     func connectionDidClose(_ connection: Connection, error: EngineError?) {
         timer = nil
+        lease = nil
         onClose(self)
     }
 }

@@ -37,6 +37,7 @@ public final class HTTPProxy {
     let requestHead: RequestHead
     let responseHead: ResponseHead
     let writer = HeadWriter()
+    var date = HTTPDate()
     let pathPrefix: UnsafeRawBufferPointer
     /// What requests in flight hold; returned when their response begins.
     private var messages: [HeadWriter] = []

@@ -7,13 +7,14 @@ public enum ErrorResponse {
     /// Appends `{"error": "text"}` with its head.
     /// - Parameters:
     ///   - status: 100 to 999; the reason phrase is looked up.
+    ///   - date: the Date field's value (HTTPDate); empty: none.
     ///   - text: plain ASCII without quotes, backslashes or control bytes.
     ///   - omitsBody: the request was HEAD: the head is the same, the body is left out.
     ///   - isRefusal: tells the node that sent the request that it was passed to nobody.
     /// - Returns: bytes of the body.
     @discardableResult
     public static func append(
-        status: UInt16, text: StaticString, connection: ConnectionOption, omitsBody: Bool = false, isRefusal: Bool = false,
+        status: UInt16, text: StaticString, date: [UInt8] = [], connection: ConnectionOption, omitsBody: Bool = false, isRefusal: Bool = false,
         to writer: HeadWriter
     ) -> Int {
         let length = text.utf8CodeUnitCount + 12
@@ -21,6 +22,10 @@ public enum ErrorResponse {
         writer.append(number: UInt64(status))
         writer.append(byte: ByteClass.space)
         writer.append(reason(status))
+        if !date.isEmpty {
+            writer.append("\r\ndate: ")
+            date.withUnsafeBytes { writer.append($0) }
+        }
         writer.append("\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\ncontent-length: ")
         writer.append(number: UInt64(length))
         writer.endLine()
