@@ -5,6 +5,8 @@
 import json
 import os
 import signal
+import sys
+import time
 
 import pytest
 
@@ -43,10 +45,10 @@ class Cluster(Node):
 
 @pytest.fixture
 def start(piko):
-    def start(*flags):
+    def start(*flags, prefix=()):
         ports = {name: f"127.0.0.1:{free_port()}" for name in ("proxy", "upstream", "admin")}
         words = [word for name, addr in ports.items() for word in (f"--{name}.bind-addr", addr)]
-        cluster = piko.start(Cluster, "test-cluster", ["test", "cluster", "--grace-period", "5s", *words, *flags])
+        cluster = piko.start(Cluster, "test-cluster", ["test", "cluster", "--grace-period", "5s", *words, *flags], prefix=prefix)
         for name, addr in ports.items():
             setattr(cluster, name, addr)
         piko.until(cluster, lambda: cluster.ready)
@@ -129,6 +131,53 @@ def test_nodes_end_with_a_killed_parent(start):
     cluster.kill()
     cluster.checked = True
     eventually(lambda: all(map(gone, children)), 15)
+
+
+# Runs the cluster as a child, and waits for it: a shell; one that asks for it to be left alone; a terminal, which hangs up with its holder.
+SHELL = ["sh", "-c", '"$0" "$@" & wait']
+NOHUP = ["sh", "-c", 'nohup "$0" "$@" & wait']
+TERMINAL = [sys.executable, "-c", """
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+while True:
+    os.read(terminal, 65536)
+"""]
+
+
+@pytest.mark.parametrize("holder", [SHELL, TERMINAL], ids=["parent", "terminal"])
+def test_nothing_is_left_of_it_when_whoever_started_it_is_gone(start, holder):
+    cluster = start("--nodes", "2", prefix=holder)
+    (child,) = cluster.children
+    cluster.checked = True
+    cluster.kill()
+    eventually(lambda: gone(child), 15)
+    eventually(lambda: not cluster.ready, 5)
+
+
+def test_a_cluster_that_is_to_be_left_alone_is(start):
+    cluster = start("--nodes", "1", prefix=NOHUP)
+    (child,) = cluster.children
+    cluster.checked = True
+    cluster.kill()
+    try:
+        for _ in range(10):
+            assert cluster.ready and not gone(child)
+            time.sleep(0.1)
+    finally:
+        os.kill(child, signal.SIGTERM)
+    eventually(lambda: gone(child), 15)
+
+
+def test_nodes_that_somebody_else_collects_are_seen_to_end(start):
+    """Who is started with SIGCHLD ignored has no children to wait for."""
+    cluster = start("--nodes", "2", prefix=["sh", "-c", 'trap "" CHLD; exec "$0" "$@"'])
+    eventually(lambda: cluster.active(2), 10)
+    victim = cluster.children[0]
+    os.kill(victim, signal.SIGKILL)
+    eventually(lambda: len(cluster.children) == 2 and victim not in cluster.children, 10)
+    cluster.stop()
 
 
 def test_a_port_in_use_is_named_and_nothing_is_started(piko, start):

@@ -29,10 +29,16 @@ struct ChildProcess {
 
     func signal(_ number: Int32) { kill(id, number) }
 
+    /// It has ended, and somebody else knows how.
+    static let unknownStatus: Int32 = -1
+
     /// How it ended: an exit status, or 128 and the signal's number as shells say it. nil while it runs.
     func collect(waiting: Bool = false) -> Int32? {
         var status: Int32 = 0
-        guard waitpid(id, &status, waiting ? 0 : WNOHANG) == id else { return nil }
+        var ended = waitpid(id, &status, waiting ? 0 : WNOHANG)
+        while ended < 0, errno == EINTR { ended = waitpid(id, &status, waiting ? 0 : WNOHANG) }
+        if ended < 0 { return Self.unknownStatus }
+        guard ended == id else { return nil }
         let signal = status & 0x7F
         return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
     }

@@ -13,6 +13,8 @@ final class TestClusterControl: EndingControl {
     private let roster: Roster
     private let turnstile: Turnstile
     private let signals: ProcessSignals
+    private let launcher = Launcher()
+    private var isOnItsOwn = false
     private var timer: Timer?
     private var configuration: TestClusterConfiguration
     private var plan: LocalClusterPlan
@@ -32,6 +34,8 @@ final class TestClusterControl: EndingControl {
         self.turnstile = turnstile
         self.configuration = configuration
         signals = try ProcessSignals(on: loop, turnstile: turnstile)
+        // Inherited as ignored, it would have the system collect the nodes.
+        signal(SIGCHLD, SIG_DFL)
         plan = LocalClusterPlan(
             nodes: configuration.nodes, churn: configuration.churn.interval.wholeMilliseconds,
             grace: configuration.gracePeriod.wholeMilliseconds &+ Self.slack, now: loop.now)
@@ -69,11 +73,20 @@ final class TestClusterControl: EndingControl {
     }
 
     private func look() {
+        stopIfAlone()
         collect()
         for step in plan.tick(now: loop.now) { carryOut(step) }
         for node in nodes.values { ask(node) }
         publish()
         timer?.arm(Self.interval)
+    }
+
+    /// Nobody is there any more who could stop it.
+    private func stopIfAlone() {
+        guard !isOnItsOwn, launcher.hasGone else { return }
+        isOnItsOwn = true
+        log.info("whoever started this cluster is gone")
+        turnstile.signalled()
     }
 
     private func ask(_ node: LocalNode) {
