@@ -89,7 +89,7 @@ def test_against_an_original_node_one_tunnel_is_enough(piko, service):
 def test_a_node_refuses_the_second_tunnel_of_a_listener(piko, service):
     node = piko.server("--cluster.node-id", "n1")
     for connected, status in (("n1", 409), ("n0, n1", 409), ("n11,n", None), ("", None)):
-        headers = [("User-Agent", "piko"), ("x-piko-listener", "ab12"), ("x-piko-connected", connected)]
+        headers = [("User-Agent", "piko"), ("x-piko-connected", connected)]
         if status is None:
             with dial_tunnel(node.upstream, "web", headers) as ws:
                 assert ws.head.get("x-piko-node") == b"n1" and ws.head.get("x-piko-nodes") == b"1"
@@ -99,6 +99,31 @@ def test_a_node_refuses_the_second_tunnel_of_a_listener(piko, service):
         message = refused.value.message
         assert message.status == 409 and message.body == b'{"error":"already connected"}'
         assert message.get("x-piko-node") == b"n1" and message.get("x-piko-nodes") == b"1"
+
+
+def test_a_tunnel_that_was_let_go_is_no_reason_to_refuse_its_listener(piko):
+    node = piko.server("--cluster.node-id", "n1")
+    name = [("User-Agent", "piko"), ("x-piko-listener", "ab12"), ("x-piko-connected", "n1")]
+    gate = threading.Event()
+
+    def wait(conn, head):
+        conn.service.requests.put("came")
+        gate.wait(20)
+        conn.reply(200, b"old")
+
+    with FakeAgent(node.upstream, "web", wait, headers=name[:2]) as old:
+        running = in_background(lambda: fetch(node.proxy, "web").body)
+        old.request()
+        with pytest.raises(Refused) as refused:
+            dial_tunnel(node.upstream, "web", name)
+        assert refused.value.message.status == 409
+        old.session.go_away()
+        eventually(lambda: node.listeners("web") == 0)
+        with FakeAgent(node.upstream, "web", reply(body=b"new"), headers=name):
+            assert fetch(node.proxy, "web").body == b"new"
+            assert not old.session.over  # what runs on it goes on
+            gate.set()
+            assert running() == b"old"
 
 
 def test_a_listener_that_dials_again_replaces_its_tunnel(piko):

@@ -3,8 +3,10 @@
 # notice nothing. Real nodes; the agents are scripted, so that each step can be held.
 
 import contextlib
+import itertools
 import json
 import signal
+import socket
 import threading
 import time
 
@@ -14,6 +16,7 @@ from harness.usage import eventually
 from peer.agent import FakeAgent
 from peer.client import Client, fetch
 from peer.service import reply
+from peer.wire import connect, spell
 from peer.yamux import GO_AWAY
 
 OURS = [("User-Agent", "piko")]
@@ -58,6 +61,48 @@ def steady(addr, endpoint):
         load.end()
     finally:
         load.over.set()
+
+
+class FakeBalancer:
+    """Connects each client to the next address that takes it, byte for byte."""
+
+    def __init__(self, *addrs):
+        self.addrs = itertools.cycle(addrs)
+        self.count = len(addrs)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addr = spell(*self.listener.getsockname())
+        self.sockets = [self.listener]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                node = self.dial()
+                for source, sink in ((client, node), (node, client)):
+                    threading.Thread(target=self.copy, args=(source, sink), daemon=True).start()
+
+    def dial(self):
+        for _ in range(self.count):
+            with contextlib.suppress(OSError):
+                return connect(next(self.addrs))
+        raise OSError("no node")
+
+    def copy(self, source, sink):
+        self.sockets.append(source)
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for sock in (source, sink):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for sock in self.sockets:
+            sock.close()
 
 
 def told(agent):
@@ -141,6 +186,31 @@ def test_a_node_does_not_wait_for_ever_for_agents_that_do_not_move(piko):
         old.session.wait_over()
         assert old.ws.closed_with is not None  # told politely all the same
     assert listed(other, leaver)["status"] == "left"
+
+
+@pytest.mark.parametrize("through", ["both", "the leaver"])
+def test_a_node_that_is_left_by_nobody_because_nobody_can_leaves_quickly(piko, service, through):
+    """Two nodes, and agents that have a tunnel to the other already, or know no other address than the leaver's."""
+    leaver, other = piko.servers(2)
+    service.fresh(reply(200, b"hello"))
+    if through == "both":
+        with FakeBalancer(leaver.upstream, other.upstream) as balancer:
+            piko.agent("http", f"http://{balancer.addr}", "web", service.addr)
+            eventually(lambda: leaver.listeners("web") == other.listeners("web") == 1)
+            eventually(lambda: listed(leaver, other)["endpoints"] == listed(other, leaver)["endpoints"] == 1)
+            with steady(other.proxy, "web") as load:
+                start = time.monotonic()
+                leaver.signal(signal.SIGTERM)
+                assert leaver.wait(10) == 0
+                assert time.monotonic() - start < 4
+                load.more()
+                load.end()
+    else:
+        piko.agent("http", leaver, "web", service.addr)
+        start = time.monotonic()
+        leaver.signal(signal.SIGTERM)
+        assert leaver.wait(10) == 0
+        assert 2.9 < time.monotonic() - start < 7
 
 
 # Rebalancing

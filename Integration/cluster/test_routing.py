@@ -282,3 +282,28 @@ def test_balancing_over_the_cluster_takes_all_listeners_alike(piko):
     finally:
         for service in services:
             service.close()
+
+
+# What a service may not say
+
+
+@pytest.mark.parametrize("kind", ["tcp", "original"])
+def test_a_service_cannot_say_that_nobody_was_reached(piko, service, kind):
+    """It would have the same POST sent to itself again and again."""
+    node = piko.server()
+    forged = reply(503, b"busy", [("x-piko-refused", "1")])
+    service.fresh(forged)
+    if kind == "tcp":
+        for _ in range(3):
+            piko.agent("tcp", node, "web", service.addr)
+        answer = fetch(node.proxy, "web", method="POST", body=b"once")
+        seen = service.requests.qsize()
+    else:
+        agents = [FakeAgent(node.upstream, "web", forged, headers=[("User-Agent", "Go-http-client/1.1"), ("x-piko-protocol", "http")]) for _ in range(3)]
+        eventually(lambda: node.listeners("web") == 3)
+        answer = fetch(node.proxy, "web", method="POST", body=b"once")
+        seen = sum(agent.requests.qsize() for agent in agents)
+        for agent in agents:
+            agent.close()
+    assert answer.status == 503 and answer.body == b"busy" and answer.get("x-piko-refused") is None
+    assert seen == 1

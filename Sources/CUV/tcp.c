@@ -57,8 +57,20 @@ void cuv_tcp_set_probe_idle(cuv_stream *stream, uint32_t seconds) {
     set_probe_idle(cuv_tcp_fd(cuv_tcp_of(stream)), seconds < 1 ? 1 : seconds > 32767 ? 32767 : (int)seconds);
 }
 
+bool cuv_tcp_is_silent(const cuv_stream *stream) {
+    if (stream->ops != &cuv_tcp_ops) return true;
+    if (stream->flags & CUV_S_CLOSING) return false;
+    char byte;
+    ssize_t count = recv(cuv_tcp_fd(cuv_tcp_of(stream)), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return count < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
 void cuv_tcp_set_options(int fd) {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+#ifdef TCP_THIN_LINEAR_TIMEOUTS
+    // A request into a network that fails for two seconds would be repeated after 3 s next; this way a little after the network is back.
+    set_option(fd, IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1);
+#endif
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT);
 #ifdef __APPLE__

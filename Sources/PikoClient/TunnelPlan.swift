@@ -15,7 +15,7 @@ struct TunnelPlan: Sendable {
         case alreadyConnected(AnsweringNode)
         case failed
         /// The node asked for the tunnel to be moved elsewhere.
-        case toldToGo(UInt32)
+        case toldToGo(UInt32, nodeLeaves: Bool)
         /// The tunnel is gone, whoever ended it.
         case ended(UInt32)
         /// The wait is over.
@@ -39,6 +39,8 @@ struct TunnelPlan: Sendable {
         let node: String?
         let since: UInt64
         var state = State.serving
+        var nodeLeaves = false
+        var toldAt: UInt64 = 0
     }
 
     private enum Need { case none, tunnel, look }
@@ -46,6 +48,8 @@ struct TunnelPlan: Sendable {
     /// While nothing serves and a node was told to be leaving: its balancer may send a few dials there yet.
     static let hurryCeiling: UInt64 = 500
     static let hurry: UInt64 = 10_000
+    /// While the one node that there is leaves, and has not gone: nobody else can take us.
+    static let loneCeiling: UInt64 = 4000
     /// While another tunnel serves there is time, and thousands of agents may have lost theirs at once.
     static let calmCeiling: UInt64 = 1000
     /// A node that has us already: balancers rotate, so the next dial may well reach another. One that has sent us to the same node so many
@@ -61,6 +65,8 @@ struct TunnelPlan: Sendable {
     static let provenAfter: UInt64 = 1000
     /// A tunnel takes the place of another when it has served so long: the other nodes hear of it by gossip.
     static let settledAfter: UInt64 = 1000
+    /// A node that leaves waits so long for a tunnel to be replaced, where another serves already.
+    static let replacedWithin: UInt64 = 3000
 
     private let wanted: Int
     private var tunnels: [Tunnel] = []
@@ -92,7 +98,7 @@ struct TunnelPlan: Sendable {
             if node.nodes > nodes { rotated = 0 }
             nodes = node.nodes
         case .failed: isDialling = false
-        case .toldToGo(let number): toldToGo(number, now)
+        case .toldToGo(let number, let nodeLeaves): toldToGo(number, nodeLeaves, now)
         case .ended(let number): ended(number, now)
         }
         var directives = releases(now)
@@ -118,9 +124,11 @@ struct TunnelPlan: Sendable {
         lookLimit = Self.firstLook
     }
 
-    private mutating func toldToGo(_ number: UInt32, _ now: UInt64) {
+    private mutating func toldToGo(_ number: UInt32, _ nodeLeaves: Bool, _ now: UInt64) {
         guard let index = tunnels.firstIndex(where: { $0.number == number }), tunnels[index].state == .serving else { return }
         tunnels[index].state = .leaving
+        tunnels[index].nodeLeaves = nodeLeaves
+        tunnels[index].toldAt = now
         hurriesUntil = now &+ Self.hurry
         prove(tunnels[index], now)
     }
@@ -140,7 +148,11 @@ struct TunnelPlan: Sendable {
     /// An original node names neither itself nor its cluster: one tunnel is all that makes sense.
     private var knowsOriginalsOnly: Bool { tunnels.allSatisfy { $0.state != .serving || $0.node == nil } }
 
-    private var goal: Int { servingCount > 0 && knowsOriginalsOnly ? 1 : min(wanted, nodes) }
+    /// A node that leaves is none to go to.
+    private var goal: Int {
+        if servingCount > 0 && knowsOriginalsOnly { return 1 }
+        return min(wanted, max(nodes - tunnels.count { $0.nodeLeaves }, 1))
+    }
 
     private var need: Need {
         let serving = servingCount
@@ -148,20 +160,34 @@ struct TunnelPlan: Sendable {
         return serving < wanted && !knowsOriginalsOnly ? .look : .none
     }
 
-    /// One that was told to go is let go for each that serves, and has settled, beyond what the others are there for.
+    /// One that was told to go is let go for each that serves, and has settled, beyond what the others are there for; that of a node that leaves
+    /// after a while also when it could not be replaced.
     private mutating func releases(_ now: UInt64) -> [Directive] {
         let serving = tunnels.filter { $0.state == .serving }
         let unsettled = serving.filter { now &- $0.since < Self.settledAfter }
         var surplus = serving.count - unsettled.count + count(.leaving) - goal
-        defer { settlesAt = count(.leaving) > 0 ? unsettled.map { $0.since &+ Self.settledAfter }.min() : nil }
+        defer { settlesAt = nextRelease(unsettled, after: now) }
         guard serving.count > unsettled.count else { return [] }
         var directives: [Directive] = []
-        for index in tunnels.indices where tunnels[index].state == .leaving && surplus > 0 {
+        for index in tunnels.indices where tunnels[index].state == .leaving {
+            guard surplus > 0 || isOverdue(tunnels[index], now) else { continue }
             tunnels[index].state = .released
             surplus -= 1
             directives.append(.letGo(tunnels[index].number))
         }
         return directives
+    }
+
+    private func isOverdue(_ tunnel: Tunnel, _ now: UInt64) -> Bool {
+        tunnel.nodeLeaves && now &- tunnel.toldAt >= Self.replacedWithin
+    }
+
+    /// When another tunnel may be let go; nil: not by time alone.
+    private func nextRelease(_ unsettled: [Tunnel], after now: UInt64) -> UInt64? {
+        let leaving = tunnels.filter { $0.state == .leaving }
+        guard !leaving.isEmpty, servingCount > 0 else { return nil }
+        let overdue = leaving.filter(\.nodeLeaves).map { $0.toldAt &+ Self.replacedWithin }
+        return (unsettled.map { $0.since &+ Self.settledAfter } + overdue).filter { $0 > now }.min()
     }
 
     private mutating func chooseDial(after event: Event, _ now: UInt64, _ random: Double) {
@@ -196,9 +222,11 @@ struct TunnelPlan: Sendable {
     private mutating func delay(after event: Event, _ now: UInt64, _ random: Double) -> UInt64 {
         let isUrgent = servingCount == 0
         if case .alreadyConnected = event, !isUrgent { return rotate(random) }
-        let most = isUrgent && now < hurriesUntil ? Self.hurryCeiling : Backoff.ceiling
+        let most = isUrgent && now < hurriesUntil ? hurryCeiling : Backoff.ceiling
         return backoff.next(random, atLeast: isUrgent ? Backoff.floor : Self.calmCeiling, atMost: most)
     }
+
+    private var hurryCeiling: UInt64 { nodes <= 1 && count(.leaving) > 0 ? Self.loneCeiling : Self.hurryCeiling }
 
     private mutating func rotate(_ random: Double) -> UInt64 {
         let isSticky = rotated >= Self.rotations

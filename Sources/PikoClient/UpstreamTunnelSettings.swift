@@ -19,6 +19,8 @@ public struct UpstreamTunnelSettings: Sendable {
     public var firstTimeout: UInt64 = 30_000
     /// Milliseconds for each attempt.
     public var attemptTimeout: UInt64 = 10_000
+    /// Requests are read here, and no service can answer in our name: a node may believe what is said of them (`x-piko-refused`).
+    public var servesHTTP = false
     public var session = TunnelSettings(isClient: true)
 
     public init(endpointID: String, url: ConfiguredURL) {
@@ -35,6 +37,7 @@ public struct UpstreamTunnelSettings: Sendable {
         if !token.isEmpty { fields.append(("Authorization", "Bearer \(token)")) }
         if !tenantID.isEmpty { fields.append(("x-piko-tenant-id", tenantID)) }
         fields.append(("x-piko-listener", String(listener, radix: 16)))
+        if servesHTTP { fields.append(("x-piko-protocol", "http")) }
         if !connected.isEmpty { fields.append(("x-piko-connected", connected.joined(separator: ","))) }
         return WebSocketRequest(
             url: url, path: "/piko/v1/upstream/\(PercentEncoding.pathSegment(endpointID))", fields: fields, timeout: timeout)

@@ -209,7 +209,7 @@ public final class UpstreamTunnels: TunnelSessionHandler {
 
     public func sessionIsGoingAway(_ session: TunnelSession, code: UInt32) {
         guard let tunnel = tunnels.first(where: { $0.session === session }) else { return }
-        take(.toldToGo(tunnel.number))
+        take(.toldToGo(tunnel.number, nodeLeaves: code != MoveReason.tooManyHere.rawValue))
     }
 
     public func sessionIsServed(_ session: TunnelSession) {

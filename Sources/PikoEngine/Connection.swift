@@ -155,6 +155,8 @@ public final class Connection {
     public var isShut: Bool { stream.map { cuv_stream_is_shut($0) } ?? true }
     /// Only the close is still to come, or has come.
     public var isClosing: Bool { stream.map { cuv_stream_is_closing($0) } ?? true }
+    /// Asks the system, without waiting: the peer has sent nothing, no end either, that was not read yet. True for other carriers than TCP.
+    public var isSilent: Bool { stream.map { cuv_tcp_is_silent($0) } ?? false }
     public var bytesRead: UInt64 { stream.map { cuv_stream_bytes_read($0) } ?? 0 }
     public var bytesWritten: UInt64 { stream.map { cuv_stream_bytes_written($0) } ?? 0 }
     /// "tcp", "ws" or "yamux".

@@ -178,8 +178,8 @@ import Testing
         var script = Script(wanted: 1)
         script.start()
         _ = script.connect(1, "a", of: 3)
-        #expect(script.take(.toldToGo(1), after: 60_000) == [.wait(100)])
-        #expect(script.take(.toldToGo(1)) == [])  // twice is once
+        #expect(script.take(.toldToGo(1, nodeLeaves: true), after: 60_000) == [.wait(100)])
+        #expect(script.take(.toldToGo(1, nodeLeaves: true)) == [])  // twice is once
         #expect(script.take(.due, after: 100) == [.dial])
         #expect(script.plan.connectedNodes == ["a"])
         #expect(script.connect(2, "b", of: 3) == [.wait(1000)])  // until the cluster has heard of it
@@ -194,7 +194,7 @@ import Testing
         var script = Script(wanted: 1)
         script.start()
         _ = script.connect(1, "a", of: 3)
-        var waits = [script.take(.toldToGo(1), after: 60_000)]
+        var waits = [script.take(.toldToGo(1, nodeLeaves: true), after: 60_000)]
         for _ in 0..<9 {
             #expect(script.take(.due, after: 500) == [.dial])
             waits.append(script.take(.failed))
@@ -208,37 +208,75 @@ import Testing
     @Test("plan: told to go by one of two, it moves calmly and lets that one go")
     func movesOne() {
         var script = settled()
-        #expect(script.take(.toldToGo(2)) == [.wait(1000)])
-        #expect(script.take(.due, after: 1000) == [.dial])
+        #expect(script.take(.toldToGo(2, nodeLeaves: true)) == [.wait(1000)])
+        #expect(script.take(.due, after: 1000) == [.dial, .wait(2000)])  // then it goes, replaced or not
         #expect(script.take(.alreadyConnected(AnsweringNode(id: "a", nodes: 3))) == [.wait(500)])
-        #expect(script.take(.due, after: 500) == [.dial])
+        #expect(script.take(.due, after: 500) == [.dial, .wait(1500)])
         #expect(script.connect(3, "c", of: 3) == [.wait(1000)])
         #expect(script.take(.due, after: 1000) == [.letGo(2)])
     }
 
-    @Test("plan: where no third node is, the leaving one decides; it is let go once it is no part of the cluster any more")
-    func noReplacement() {
+    /// Two tunnels that have served for a while, in a cluster of two.
+    private func pair() -> Script {
         var script = Script(wanted: 2)
         script.start()
         _ = script.connect(1, "a", of: 2)
         _ = script.take(.due, after: 1000)
         _ = script.connect(2, "b", of: 2)
-        #expect(script.take(.toldToGo(1), after: 60_000) == [.wait(1000)])
+        script.now += 60_000
+        return script
+    }
+
+    @Test("plan: of two nodes the leaving one is let go at once, for there is none to move to")
+    func noReplacement() {
+        var script = pair()
+        #expect(script.take(.toldToGo(1, nodeLeaves: true)) == [.letGo(1), .wait(15_000)])
+        #expect(script.take(.ended(1), after: 2000) == [.wait(1000)])  // it may be back
         #expect(script.take(.due, after: 1000) == [.dial])
-        #expect(script.take(.failed) == [.wait(1000)])
+        #expect(script.take(.alreadyConnected(AnsweringNode(id: "b", nodes: 1))) == [.wait(30_000)])
+    }
+
+    @Test("plan: a node that only has too many keeps what has no other node to go to")
+    func staysWhereNobodyElseIs() {
+        var script = pair()
+        #expect(script.take(.toldToGo(1, nodeLeaves: false)) == [.wait(1000)])
         #expect(script.take(.due, after: 1000) == [.dial])
-        #expect(script.take(.alreadyConnected(AnsweringNode(id: "b", nodes: 1))) == [.letGo(1), .wait(15_000)])
-        #expect(script.take(.ended(1), after: 10) == [])
+        #expect(script.take(.alreadyConnected(AnsweringNode(id: "b", nodes: 2)), after: 60_000) == [.wait(500)])
+        #expect(script.plan.connectedNodes == ["a", "b"])
+    }
+
+    @Test("plan: a leaving tunnel that cannot be replaced is let go after three seconds, where another serves")
+    func noReplacementFound() {
+        var script = settled()
+        #expect(script.take(.toldToGo(1, nodeLeaves: true)) == [.wait(1000)])
+        #expect(script.take(.due, after: 1000) == [.dial, .wait(2000)])
+        #expect(script.take(.alreadyConnected(AnsweringNode(id: "b", nodes: 3)), after: 1500) == [])
+        #expect(script.take(.due, after: 500).first == .letGo(1))
+    }
+
+    @Test("plan: while the only node leaves, it is asked seldom; once it is gone, often")
+    func lone() {
+        var script = Script(wanted: 1)
+        script.start()
+        _ = script.connect(1, "a", of: 1)
+        var waits = [script.take(.toldToGo(1, nodeLeaves: true), after: 60_000)]
+        for _ in 0..<6 {
+            guard case .wait(let wait)? = waits.last?.first else { break }
+            #expect(script.take(.due, after: wait) == [.dial])
+            waits.append(script.take(.failed))
+        }
+        #expect(waits == [100, 200, 400, 800, 1600, 3200, 4000].map { [.wait($0)] })
+        #expect(script.take(.ended(1)) == [.wait(500)])
     }
 
     @Test("plan: all told to go at once are let go one for each that is opened")
     func movesAll() {
         var script = settled()
-        #expect(script.take(.toldToGo(1)) == [.wait(1000)])
-        #expect(script.take(.toldToGo(2)) == [.wait(100)])  // nothing else serves now
+        #expect(script.take(.toldToGo(1, nodeLeaves: true)) == [.wait(1000)])
+        #expect(script.take(.toldToGo(2, nodeLeaves: true)) == [.wait(100)])  // nothing else serves now
         #expect(script.take(.due, after: 100) == [.dial])
         #expect(script.connect(3, "c", of: 4) == [.wait(1000)])
-        #expect(script.take(.due, after: 1000) == [.letGo(1), .dial])
+        #expect(script.take(.due, after: 1000) == [.letGo(1), .dial, .wait(1900)])
         #expect(script.connect(4, "d", of: 4, after: 10) == [.wait(1000)])
         #expect(script.take(.ended(1), after: 400) == [])
         #expect(script.take(.due, after: 600) == [.letGo(2)])
@@ -249,7 +287,7 @@ import Testing
         var script = Script(wanted: 1)
         script.start()
         _ = script.connect(1, "a", of: 3)
-        _ = script.take(.toldToGo(1), after: 60_000)
+        _ = script.take(.toldToGo(1, nodeLeaves: true), after: 60_000)
         _ = script.take(.due, after: 100)
         #expect(script.connect(2, "b", of: 3) == [.wait(1000)])
         #expect(script.take(.ended(2), after: 500) == [.wait(200)])
@@ -261,7 +299,7 @@ import Testing
     @Test("plan: a leaving tunnel that dies first changes nothing")
     func leavingDies() {
         var script = settled()
-        #expect(script.take(.toldToGo(1)) == [.wait(1000)])
+        #expect(script.take(.toldToGo(1, nodeLeaves: true)) == [.wait(1000)])
         #expect(script.take(.ended(1), after: 10) == [])
         #expect(script.take(.due, after: 990) == [.dial])
         #expect(script.connect(3, "c", of: 3) == [])

@@ -28,6 +28,10 @@ cuv_stream *cuv_tcp_dial(cuv_loop *loop, const cuv_address *to, uint64_t timeout
 /// or has bytes queued yet, is aborted.
 void cuv_tcp_let_go(cuv_stream *stream);
 
+/// Looks, without waiting, whether the system holds bytes, an end or an error of the peer that the loop has not come to read. False for those; true
+/// while the peer has been silent, and for other carriers than TCP.
+bool cuv_tcp_is_silent(const cuv_stream *stream);
+
 int cuv_tcp_peer_address(const cuv_stream *stream, cuv_address *out);
 int cuv_tcp_local_address(const cuv_stream *stream, cuv_address *out);
 

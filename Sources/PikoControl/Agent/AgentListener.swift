@@ -55,6 +55,7 @@ final class AgentListener: UpstreamTunnelsHandler {
         settings.token = connect.token
         settings.tenantID = connect.tenantID
         settings.tunnels = connect.tunnels
+        settings.servesHTTP = configuration.protocol == .http
         settings.firstTimeout = connect.timeout.wholeMilliseconds
         settings.attemptTimeout = min(settings.attemptTimeout, settings.firstTimeout)
         return settings

@@ -13,13 +13,17 @@ final class GossipCall {
     private var stream: GossipStream?
     private var completion: (([UInt8]?) -> Void)?
 
-    /// `completion` gets the reply, nil when none came; it runs in a later turn. nil for an address that is none.
+    /// `completion` gets the reply, nil when none came or the address is none; it runs in a later turn.
     static func start(
         _ message: [UInt8], to address: String, expecting expected: GossipStream.Expected, on loop: EventLoop,
         completion: @escaping ([UInt8]?) -> Void
-    ) -> GossipCall? {
-        guard let place = HostPort(address), !place.host.isEmpty else { return nil }
+    ) -> GossipCall {
         let call = GossipCall(message, expected, completion)
+        guard let place = HostPort(address), !place.host.isEmpty else {
+            nonisolated(unsafe) let this = call  // the letter comes back to this loop
+            loop.post { this.finish(nil) }
+            return call
+        }
         call.dialer = Dialer.dial(host: place.host, port: place.port, timeout: GossipStream.patience, on: loop) { call.dialled($0) }
         return call
     }

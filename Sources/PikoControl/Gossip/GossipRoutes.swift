@@ -15,16 +15,18 @@ final class GossipRoutes {
     }
 
     private static let capacity = 4096
-    private static let lookups = 16
     private static let lifetime: UInt64 = 30_000
     /// After a failure.
     private static let pause: UInt64 = 1_000
 
     private let loop: EventLoop
+    private let lookups: PeerLookups
     private var routes: [String: Route] = [:]
-    private var resolving = 0
 
-    init(loop: EventLoop) { self.loop = loop }
+    init(loop: EventLoop, lookups: PeerLookups) {
+        self.loop = loop
+        self.lookups = lookups
+    }
 
     /// The address to send to now; nil while none is known.
     func address(of text: String) -> SocketAddress? {
@@ -41,14 +43,11 @@ final class GossipRoutes {
     }
 
     private func resolve(_ text: String) {
-        guard resolving < Self.lookups, routes[text]?.isResolving == false, let place = HostPort(text) else { return }
-        routes[text]?.isResolving = true
-        resolving += 1
-        Resolver.resolve(host: place.host, port: place.port, on: loop) { [weak self] in self?.resolved(text, $0) }
+        guard routes[text]?.isResolving == false, let place = HostPort(text) else { return }
+        routes[text]?.isResolving = lookups.resolve(host: place.host, port: place.port, on: loop) { [weak self] in self?.resolved(text, $0) }
     }
 
     private func resolved(_ text: String, _ result: Result<[SocketAddress], EngineError>) {
-        resolving -= 1
         guard routes[text] != nil else { return }
         routes[text]?.isResolving = false
         routes[text]?.expiry = loop.now + Self.pause

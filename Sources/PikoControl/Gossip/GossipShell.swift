@@ -30,7 +30,7 @@ final class GossipShell {
     private var inbound: [ObjectIdentifier: GossipStream] = [:]
     private var calls: [UInt64: GossipCall] = [:]
     private var nextCall: UInt64 = 0
-    private let budget = GossipStream.Budget(bytes: 64 << 20)
+    private let budget = ByteBudget(bytes: 64 << 20)
     private var leaving: Set<UInt64> = []
     private var leaveTimer: Timer?
     private var onLeft: [() -> Void] = []
@@ -51,7 +51,7 @@ final class GossipShell {
         self.log = log
         self.view = view
         self.port = port
-        routes = GossipRoutes(loop: loop)
+        routes = GossipRoutes(loop: loop, lookups: view.lookups)
         let settings = GossipSettings(
             peer: GossipPeer(id: start.id, address: start.gossipAddress), proxyAddress: start.proxyAddress,
             adminAddress: start.adminAddress, interval: start.cluster.gossip.interval.wholeMilliseconds,
@@ -141,7 +141,8 @@ final class GossipShell {
     private func resolved(_ answer: SeedLookup.Answer) {
         handle(.seeds(answer.addresses))
         let others = answer.fresh.filter { !gossip.isOwn($0) }
-        progress.resolved(others: others, isListed: others.count < answer.fresh.count, now: loop.now)
+        progress.resolved(
+            others: others, isListed: others.count < answer.fresh.count, isComplete: answer.isComplete, now: loop.now)
         judge()
     }
 

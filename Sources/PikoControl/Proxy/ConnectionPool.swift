@@ -82,11 +82,15 @@ public final class ConnectionPool {
     public var idleCount: Int { idle.count }
 
     /// A connection for one request: an idle one at once, or a new one later. As UpstreamProvider.acquire; never `none`.
-    public func acquire(_ handler: any ConnectionHandler, for receiver: any UpstreamReceiver) -> UpstreamAnswer {
+    /// - Parameter isOnlyChance: the request cannot be sent again: an idle connection is looked at once more, for an end of which the loop has
+    ///   not heard yet.
+    public func acquire(
+        _ handler: any ConnectionHandler, for receiver: any UpstreamReceiver, isOnlyChance: Bool = false
+    ) -> UpstreamAnswer {
         while let candidate = idle.popLast() {
             let connection = candidate.connection
             connection.handler = nil
-            if connection.isClosing || connection.hasEnded || connection.keptCount > 0 {
+            if connection.isClosing || connection.hasEnded || connection.keptCount > 0 || isOnlyChance && !connection.isSilent {
                 connection.close()
                 continue
             }
@@ -192,7 +196,7 @@ public final class ConnectionPool {
 
 extension ConnectionPool: UpstreamProvider {
     public func acquire(_ request: UpstreamRequest, for receiver: any UpstreamReceiver) -> UpstreamAnswer {
-        acquire(request.handler, for: receiver)
+        acquire(request.handler, for: receiver, isOnlyChance: request.isOnlyChance)
     }
 }
 

@@ -58,6 +58,7 @@ extension ProxyConnection {
         request.selected = selected
         request.tried = tried
         request.triedNodes = triedNodes
+        request.isOnlyChance = !exchange.isRepeatable
         selected = nil
         switch proxy.provider.acquire(request, for: self) {
         case .opened(let opened): adopt(opened)
@@ -75,6 +76,7 @@ extension ProxyConnection {
         pool = opened.pool
         record.node = opened.pool?.settings.node
         upstreamIsReused = opened.isReused
+        upstreamMayRefuse = opened.mayRefuse
         upstreamIsStale = false
         upstreamIsDirty = false
         responseScanner.reset()
@@ -271,7 +273,7 @@ extension ProxyConnection {
         writer.clear()
         let option = connectionOption(closes: closes)
         let bodyCount = ErrorResponse.append(
-            status: status, text: text, connection: option, omitsBody: traits.method == .head, isRefusal: isRefusal, to: writer)
+            status: status, text: text, date: proxy.date.text(at: TimeOfDay.seconds), connection: option, omitsBody: traits.method == .head, isRefusal: isRefusal, to: writer)
         record.status = status
         record.failure = text
         record.responseBytes = UInt64(bodyCount)

@@ -59,7 +59,7 @@ extension ProxyConnection {
 
     /// What it means that the upstream refused; nil: it is a service, whose word that is not.
     private var declining: ProxyError? {
-        if tunnel != nil { return .unreachable }
+        if tunnel != nil { return upstreamMayRefuse ? .unreachable : nil }
         return pool?.isOfNode == true ? .declined : nil
     }
 

@@ -90,6 +90,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     /// Where it is from, or while selecting, is to come from; nil: it is a tunnel's stream.
     @exclusivity(unchecked) var pool: ConnectionPool?
     @exclusivity(unchecked) var upstreamIsReused = false
+    @exclusivity(unchecked) var upstreamMayRefuse = false
     /// It had been dead since before it was chosen: the place behind it may be well.
     @exclusivity(unchecked) var upstreamIsStale = false
     var isSelecting = false

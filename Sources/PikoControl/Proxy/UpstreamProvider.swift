@@ -23,6 +23,8 @@ public struct UpstreamRequest {
     public var tried: [TunnelID]
     /// Nor these nodes, by id.
     public var triedNodes: [String]
+    /// It is not sent a second time, whatever happens to the first.
+    public var isOnlyChance: Bool
     /// To be the handler of the connection, from its opening on.
     public var handler: any ConnectionHandler
 
@@ -36,6 +38,7 @@ public struct UpstreamRequest {
         selected = nil
         tried = []
         triedNodes = []
+        isOnlyChance = false
     }
 }
 
@@ -48,6 +51,8 @@ public struct OpenedUpstream {
     public var isConfirmed: Bool
     /// The tunnel it goes through; nil: it is from a pool.
     public var tunnel: TunnelID?
+    /// An agent of ours serves HTTP behind it: its word that it passed a request to nobody counts.
+    public var mayRefuse = false
     /// Takes it back after the exchange; nil: it carries one request and is closed then.
     public var pool: ConnectionPool?
 

@@ -10,6 +10,7 @@ final class Cluster: Sendable {
     private let view: Mutex<ClusterView>
     private let changes = Atomic<UInt64>(0)
     let localID: String
+    let lookups = PeerLookups()
 
     init(localID: String) {
         self.localID = localID

@@ -46,6 +46,7 @@ struct ServerDrain {
         counts.arrivals = load.arrivals
         counts.clients = load.clients
         counts.listed = node.registry.tunnelCount
+        counts.stuck = node.listeners.tunnels(refused: DrainPlan.refusals).count(where: node.registry.isListed)
         counts.tunnels = load.tunnels
         counts.otherNodes = node.otherNodes.count
         counts.isUrged = frame.turnstile.signalCount > 1

@@ -118,7 +118,7 @@ final class ServerLoop: EndingLoop {
     func drain() {
         isDraining = true
         proxy.drain()
-        for tunnel in tunnels.values { tunnel.askToMove() }
+        for tunnel in tunnels.values { tunnel.askToMove(.nodeLeaves) }
     }
 
     /// What comes to the ports from now on is refused by the system.
@@ -137,7 +137,7 @@ final class ServerLoop: EndingLoop {
         let candidates = tunnels.values.filter(\.isSettled).map { (tunnel: $0, price: $0.speaksGoAway ? 0 : $0.streamCount + 1) }
         for (tunnel, _) in candidates.sorted(by: { $0.price < $1.price }).prefix(count) {
             if tunnel.speaksGoAway {
-                tunnel.askToMove()
+                tunnel.askToMove(.tooManyHere)
             } else {
                 departures.add(tunnel, patience: node.configuration.gracePeriod.wholeMilliseconds)
             }

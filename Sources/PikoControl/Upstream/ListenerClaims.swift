@@ -22,15 +22,32 @@ struct ListenerName: Hashable, Sendable {
 
 /// The node's listeners that have a tunnel here. Any thread.
 final class ListenerClaims: Sendable {
-    private let tunnels = Mutex<[ListenerName: TunnelID]>([:])
+    private struct Claim {
+        let tunnel: TunnelID
+        /// Dials for another tunnel that this node, about to leave, has refused since.
+        var refusals = 0
+    }
+
+    private let claims = Mutex<[ListenerName: Claim]>([:])
 
     /// The listener's tunnel is this one from now on. Returns the one that it replaces.
     func claim(_ listener: ListenerName, _ tunnel: TunnelID) -> TunnelID? {
-        tunnels.withLock { $0.updateValue(tunnel, forKey: listener) }
+        claims.withLock { $0.updateValue(Claim(tunnel: tunnel), forKey: listener)?.tunnel }
+    }
+
+    /// The listener's tunnel here, whatever has become of it.
+    func tunnel(of listener: ListenerName) -> TunnelID? { claims.withLock { $0[listener]?.tunnel } }
+
+    /// The listener looked for another node and came here again.
+    func refused(_ listener: ListenerName) { claims.withLock { $0[listener]?.refusals += 1 } }
+
+    /// Tunnels of listeners that came here again so many times or more.
+    func tunnels(refused count: Int) -> [TunnelID] {
+        claims.withLock { $0.values.compactMap { $0.refusals >= count ? $0.tunnel : nil } }
     }
 
     /// The tunnel has ended; nothing when another has replaced it.
     func release(_ listener: ListenerName, _ tunnel: TunnelID) {
-        tunnels.withLock { if $0[listener] == tunnel { $0[listener] = nil } }
+        claims.withLock { if $0[listener]?.tunnel == tunnel { $0[listener] = nil } }
     }
 }

@@ -14,6 +14,12 @@ public final class Membership {
     /// Of the cluster, when it was last looked at.
     private var generation = UInt64.max
     private var count: UInt64 = 0
+    /// Names without an answer so far.
+    private var unresolved: Set<String> = []
+    private var timer: Timer?
+
+    /// Milliseconds until names without an answer are asked for again.
+    private static let pause: UInt64 = 1_000
 
     init(of cluster: Cluster, on loop: EventLoop) {
         self.cluster = cluster
@@ -37,6 +43,7 @@ public final class Membership {
     private func look() {
         count += 1
         hosts = []
+        unresolved = []
         for node in cluster.nodes where node.id != cluster.localID {
             guard let place = HostPort(node.proxyAddress), !place.host.isEmpty else { continue }
             if let numeric = SocketAddress(host: place.host, port: 0) { hosts.insert(numeric.host) } else { resolve(place.host) }
@@ -46,10 +53,23 @@ public final class Membership {
     /// Until its answer comes, a member that is known by a name is a stranger.
     private func resolve(_ name: String) {
         let asked = generation
-        Resolver.resolve(host: name, port: 0, on: loop) { [weak self] answer in
-            guard let self, asked == generation, case .success(let addresses) = answer else { return }
+        let isAsked = cluster.lookups.resolve(host: name, port: 0, on: loop) { [weak self] answer in
+            guard let self, asked == generation else { return }
+            guard case .success(let addresses) = answer else { return resolveLater(name) }
             count += 1
             hosts.formUnion(addresses.map(\.host))
         }
+        if !isAsked { resolveLater(name) }
+    }
+
+    private func resolveLater(_ name: String) {
+        unresolved.insert(name)
+        let timer = timer ?? Timer(on: loop) { [unowned self] in
+            let names = unresolved
+            unresolved = []
+            names.forEach(resolve)
+        }
+        self.timer = timer
+        if !timer.isArmed { timer.arm(Self.pause) }
     }
 }

@@ -2,6 +2,7 @@
 // One agent's tunnel on this node: its session, its endpoint, its name. Lives on its loop; listed in the registry while it can be selected.
 // It opens streams for the proxy and knows nothing of what they carry.
 
+import PikoClient
 import PikoCore
 import PikoEngine
 
@@ -24,6 +25,8 @@ final class ServerTunnel: TunnelSessionHandler {
     private let log: Log
     /// An agent of ours: it can be told to move, and reconnects after a polite end. Original ones exit then, and are told of an error instead.
     let speaksGoAway: Bool
+    /// It said at its dial that it serves HTTP itself: no service behind it can speak in its name.
+    var servesHTTP = false
     private var stage = Stage.serving
     private let onClosed: (ServerTunnel) -> Void
     private(set) var session: TunnelSession?
@@ -60,10 +63,10 @@ final class ServerTunnel: TunnelSessionHandler {
     var streamCount: Int { session?.streamCount ?? 0 }
 
     /// Tells an agent of ours to move. It opens its next tunnel first; until it says that it has, this one serves on. Once is enough.
-    func askToMove() {
+    func askToMove(_ reason: MoveReason) {
         guard speaksGoAway, stage == .serving else { return }
         stage = .told
-        session?.goAway()
+        session?.goAway(code: reason.rawValue)
     }
 
     /// Is not selected any more; what runs on it goes on.

@@ -18,6 +18,8 @@ final class TCPTunnel: ConnectionHandler {
         /// The request for another node, should this one's tunnels fail; nil where isForwarded.
         let fallback: CarriedRequest?
         var tried: [TunnelID] = []
+        /// From loop to loop so far.
+        var moves = 0
     }
 
     private enum State {
@@ -118,10 +120,15 @@ final class TCPTunnel: ConnectionHandler {
 
     private func move(to id: TunnelID) {
         leave()
-        let client = self.client
+        Self.send(downstream, client, to: id, from: server)
+    }
+
+    private static func send(_ downstream: Connection, _ client: Client, to id: TunnelID, from server: ServerLoop) {
+        var client = client
+        client.moves += 1
         do throws(EngineError) {
             let moving = try downstream.detach(extra: UnsafeRawBufferPointer(start: nil, count: 0))
-            server.node.loops.members[id.loop].post { (server: ServerLoop) in
+            server.node.loops.members[id.loop].post { [client] (server: ServerLoop) in
                 TCPTunnel.land(moving, client, selected: id, on: server)
             }
         } catch {
@@ -135,6 +142,7 @@ final class TCPTunnel: ConnectionHandler {
         var refusal = ProxyError.unreachable
         switch takeOver(connection, client, selected: selected, on: server) {
         case .taken: return
+        case .elsewhere(let id) where client.moves < attempts: return send(connection, client, to: id, from: server)
         case .elsewhere, .otherNode: break
         case .none(let error): refusal = error
         }

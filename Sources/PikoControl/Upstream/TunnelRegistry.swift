@@ -70,6 +70,9 @@ public final class TunnelRegistry: Sendable {
         change { $0.remove(id) }
     }
 
+    /// Whether the tunnel is there to be selected.
+    public func isListed(_ id: TunnelID) -> Bool { state.withLock { $0.table.endpoint(of: id) != nil } }
+
     // MARK: What others are told
 
     /// Has `onChange` called, on any thread, when the number of tunnels of an endpoint has changed and no other change waits to be taken.

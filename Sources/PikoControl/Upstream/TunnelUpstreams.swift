@@ -75,7 +75,9 @@ final class TunnelUpstreams: UpstreamProvider {
         do throws(EngineError) {
             let stream = try tunnel.open(handler: request.handler)
             server.node.upstreamRequests.add(1, ordering: .relaxed)
-            return .success(OpenedUpstream(stream, tunnel: id))
+            var opened = OpenedUpstream(stream, tunnel: id)
+            opened.mayRefuse = tunnel.servesHTTP
+            return .success(opened)
         } catch {
             return .failure(error == .limit ? .overloaded : .unreachable)
         }

@@ -57,14 +57,21 @@ final class UpstreamHandshake: ConnectionHandler {
         switch checked() {
         case .failure(let refusal): return refuse(connection, refusal.status, refusal.text, bytes.count)
         case .success(let endpoint):
-            return isConnectedHere ? sendElsewhere(connection, bytes.count) : settle(connection, endpoint, bytes, count)
+            return isConnectedHere(endpoint) ? sendElsewhere(connection, bytes.count) : settle(connection, endpoint, bytes, count)
         }
     }
 
-    /// The agent has a tunnel to this node and wants one to another.
-    private var isConnectedHere: Bool {
+    /// The agent has a tunnel to this node and wants one to another. One that it has let go, and that only finishes what runs on it, is none.
+    private func isConnectedHere(_ endpoint: String) -> Bool {
         guard let value = head.fields.value(named: "x-piko-connected") else { return false }
-        return value.split { $0 == UInt8(ascii: ",") || $0 <= 0x20 }.contains { $0.elementsEqual(server.node.id.utf8) }
+        guard value.split(whereSeparator: { $0 == UInt8(ascii: ",") || $0 <= 0x20 }).contains(where: { $0.elementsEqual(server.node.id.utf8) })
+        else { return false }
+        guard let listener = listener(endpoint) else { return true }
+        return server.node.listeners.tunnel(of: listener).map(server.node.registry.isListed) ?? false
+    }
+
+    private func listener(_ endpoint: String) -> ListenerName? {
+        ListenerName(id: head.fields.value(named: "x-piko-listener"), endpoint: endpoint)
     }
 
     private var activeNodes: Int { max(1, server.node.cluster.nodes.count { $0.status == .active }) }
@@ -86,8 +93,10 @@ final class UpstreamHandshake: ConnectionHandler {
         guard WebSocketUpgrade.isRequested(by: head) else {
             return .failure(Refusal(status: 400, text: "websocket upgrade required"))
         }
-        guard !server.isDraining else { return .failure(Refusal(status: 503, text: "node is shutting down")) }
-        return .success(String(decoding: name, as: UTF8.self))
+        let endpoint = String(decoding: name, as: UTF8.self)
+        guard server.isDraining else { return .success(endpoint) }
+        if let listener = listener(endpoint) { server.node.listeners.refused(listener) }
+        return .failure(Refusal(status: 503, text: "node is shutting down"))
     }
 
     private func settle(_ connection: Connection, _ endpoint: String, _ bytes: UnsafeRawBufferPointer, _ count: Int) -> Int {
@@ -129,7 +138,7 @@ final class UpstreamHandshake: ConnectionHandler {
         self.place = nil
         let isOurs = head.fields.value(named: "user-agent").map { $0.starts(with: "piko".utf8) } ?? false
         let peer = connection.peerAddress
-        let listener = ListenerName(id: head.fields.value(named: "x-piko-listener"), endpoint: endpoint)
+        let listener = listener(endpoint)
         let answer = WebSocketUpgrade.answer(
             to: WebSocketUpgrade.key(of: head), halfClose: false, node: server.node.id, nodes: activeNodes)
         // It leaves at the end of this turn: by then the tunnel is registered, so whoever has its answer can be asked for.
@@ -145,6 +154,7 @@ final class UpstreamHandshake: ConnectionHandler {
             if let listener { server.node.listeners.release(listener, place) }
             server.didClose($0)
         }
+        tunnel.servesHTTP = isOurs && head.fields.value(named: "x-piko-protocol")?.elementsEqual("http".utf8) == true
         var settings = server.node.tunnelSettings
         settings.peerServesLate = isOurs
         do throws(EngineError) {
@@ -163,10 +173,11 @@ final class UpstreamHandshake: ConnectionHandler {
         finish()
     }
 
-    /// The tunnel that this one replaces is dead, and only this node does not know: the agent would not dial else.
+    /// The tunnel that this one replaces is dead, and only this node does not know: the agent would not dial else. Unless it has let that one go:
+    /// then what runs on it goes on.
     private func claim(_ listener: ListenerName, _ place: TunnelID) {
         let node = server.node
-        guard let old = node.listeners.claim(listener, place) else { return }
+        guard let old = node.listeners.claim(listener, place), node.registry.isListed(old) else { return }
         node.registry.retire(old)
         node.loops.members[old.loop].post { (server: ServerLoop) in server.tunnels[old.session]?.abort() }
     }

@@ -47,14 +47,15 @@ extension Connection {
     func writeAlreadyConnected(node: String, nodes: Int) {
         let body = "{\"error\":\"already connected\"}"
         write(
-            "HTTP/1.1 409 Conflict\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
+            "HTTP/1.1 409 Conflict\r\ndate: \(TimeOfDay.date)\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
                 + "content-length: \(body.utf8.count)\r\nx-piko-node: \(node)\r\nx-piko-nodes: \(nodes)\r\nconnection: close\r\n\r\n\(body)")
     }
 
     /// Writes a whole JSON error that announces the end of the connection; the caller ends it.
     func write(answering status: UInt16, text: StaticString, isRefusal: Bool = false) {
         let writer = HeadWriter()
-        ErrorResponse.append(status: status, text: text, connection: .close, isRefusal: isRefusal, to: writer)
+        ErrorResponse.append(
+            status: status, text: text, date: Array(TimeOfDay.date.utf8), connection: .close, isRefusal: isRefusal, to: writer)
         write(writer.bytes)
     }
 }

@@ -11,6 +11,8 @@ public struct DrainCounts: Equatable, Sendable {
     public var clients = 0
     /// Tunnels that are still selected: their agents have not moved.
     public var listed = 0
+    /// Of these, tunnels whose agents looked for another node and came here again, `DrainPlan.refusals` times or more.
+    public var stuck = 0
     /// Tunnels that have not closed.
     public var tunnels = 0
     /// Other nodes that are active.
@@ -43,8 +45,15 @@ public struct DrainPlan: Sendable {
     public static let quiet: UInt64 = 1000
     /// An agent that has not moved by then does not find another node.
     public static let moves: UInt64 = 10_000
+    /// An agent that has come here again so many times knows no other address, once balancers had so long to notice that this node leaves.
+    public static let refusals = 8
+    public static let noticed: UInt64 = 3_000
     /// For telling the others, at the end.
     public static let parting: UInt64 = 1000
+    /// So many nodes are told by this one; the others hear it from them.
+    public static let toldNodes = 3
+    /// For the news to spread.
+    public static let spreading: UInt64 = 400
 
     private let grace: UInt64
     private let began: UInt64
@@ -96,7 +105,8 @@ public struct DrainPlan: Sendable {
 
     /// Others forward requests here as long as a tunnel is listed. Where there is no other node, agents have nowhere to go.
     private func awaitsMoves(_ counts: DrainCounts, _ age: UInt64) -> Bool {
-        counts.otherNodes > 0 && counts.listed > 0 && age < min(Self.moves, grace / 2)
+        let movable = counts.listed - (age >= Self.noticed ? counts.stuck : 0)
+        return counts.otherNodes > 0 && movable > 0 && age < min(Self.moves, grace / 2)
     }
 
     private func isFinished(_ counts: DrainCounts, _ age: UInt64) -> Bool {
@@ -110,7 +120,9 @@ public struct DrainPlan: Sendable {
     }
 
     private func hasParted(_ counts: DrainCounts, _ now: UInt64) -> Bool {
-        counts.otherNodes == 0 || counts.hasLeft || now &- (toldOthers ?? now) >= parting
+        let passed = now &- (toldOthers ?? now)
+        if counts.otherNodes == 0 || passed >= parting { return true }
+        return counts.hasLeft && (counts.otherNodes <= Self.toldNodes || passed >= Self.spreading)
     }
 
     /// At once, whatever has come before.

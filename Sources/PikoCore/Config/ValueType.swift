@@ -51,9 +51,10 @@ extension ValueType<String> {
         return type
     }
 
-    /// A node's id, or the beginning of one.
+    /// A node's id, or the beginning of one. Heads have lists of them, so a comma would make two of one.
     static var nodeID: Self {
-        Self("ID", "visible ASCII characters without blanks", read: { Self.visible($0) ? $0 : nil }, write: { $0 })
+        let expected = "visible ASCII characters without blanks and commas"
+        return Self("ID", expected, read: { Self.visible($0) && !$0.utf8.contains(UInt8(ascii: ",")) ? $0 : nil }, write: { $0 })
     }
 
     /// A key or PEM text. Never shown in an error.

@@ -71,6 +71,9 @@ public struct HTTPExchange: Sendable {
     /// The request's body is not through yet.
     public var isUploading: Bool { upload == .held || upload == .flowing || upload == .unsent }
 
+    /// It can be sent again even when a service may have acted on it.
+    public var isRepeatable: Bool { isHeld && request.method.isIdempotent }
+
     /// The client asked to hear 100 (Continue) before it sends its body, and has not.
     public var awaitsContinue: Bool { request.expectsContinue && !sawContinue }
 

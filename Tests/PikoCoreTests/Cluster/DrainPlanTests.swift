@@ -93,6 +93,33 @@ import Testing
         #expect(stuck.time(of: .end) == 10_000)
     }
 
+    @Test("drain: agents that come here again and again are waited for no longer than balancers take to notice")
+    func comeAgain() {
+        var node = Node(Self.counts(listed: 4, others: 1))
+        node.run { counts, time in
+            counts.hasLeft = true
+            if time >= 1500 { counts.stuck = 4 }
+        }
+        #expect(node.time(of: .stopListening) == 3000)
+        var some = Node(Self.counts(listed: 4, others: 1))
+        some.run { counts, time in
+            counts.hasLeft = true
+            counts.stuck = 3
+            if time >= 5000 { counts.listed = 3 }
+        }
+        #expect(some.time(of: .stopListening) == 5000)
+    }
+
+    @Test("drain: in a cluster of more nodes than are told, the news has time to spread before the end")
+    func spreads() {
+        for (others, end) in [(1, UInt64(1000)), (3, 1000), (4, 1400), (9, 1400)] {
+            var node = Node(Self.counts(others: others))
+            node.run { counts, _ in counts.hasLeft = true }
+            #expect(node.time(of: .leave) == 1000)
+            #expect(node.time(of: .end) == end, "\(others)")
+        }
+    }
+
     @Test("drain: what runs finishes before the others are told and the tunnels end")
     func running() {
         var node = Node(Self.counts(clients: 5, listed: 1, others: 1))

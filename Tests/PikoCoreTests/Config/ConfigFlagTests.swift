@@ -75,7 +75,9 @@ struct ConfigFlagTests {
         (["--no-such-thing-at-all"], "--no-such-thing-at-all: unknown flag"),
         (["-x"], "-x: unknown flag"),
         (["--upstream.tenants=a"], "--upstream.tenants: unknown flag"),
-        (["--cluster.node-id=a b"], #"--cluster.node-id: expected visible ASCII characters without blanks, got "a b""#),
+        (["--cluster.node-id=a b"], #"--cluster.node-id: expected visible ASCII characters without blanks and commas, got "a b""#),
+        (["--cluster.node-id=a,b"], #"--cluster.node-id: expected visible ASCII characters without blanks and commas, got "a,b""#),
+        (["--cluster.node-id-prefix=,"], #"--cluster.node-id-prefix: expected visible ASCII characters without blanks and commas, got ",""#),
     ])
     func mistakes(arguments: [String], expected: String) throws {
         var configuration = ServerConfiguration()
