@@ -13,11 +13,11 @@ final class ProcessSignals: EndingControl {
         for number in [SIGTERM, SIGINT] {
             watches.append(try SignalWatch(number, on: loop) { _ in turnstile.signalled() })
         }
-        let hadTerminal = Self.hasTerminal
+        let launcher = Launcher()
         watches.append(
             try SignalWatch(SIGHUP, on: loop) { _ in
                 // Who closes the terminal wants an end; so it was before SIGHUP had another meaning.
-                if hadTerminal && !Self.hasTerminal { turnstile.signalled() } else { turnstile.hungUp() }
+                if launcher.hasHungUp { turnstile.signalled() } else { turnstile.hungUp() }
             })
     }
 
@@ -26,12 +26,5 @@ final class ProcessSignals: EndingControl {
         for watch in watches { watch.cancel() }
         watches = []
         for number in [SIGTERM, SIGINT, SIGHUP] { signal(number, SIG_IGN) }
-    }
-
-    /// Whether the process has a controlling terminal.
-    private static var hasTerminal: Bool {
-        let descriptor = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)
-        if descriptor >= 0 { close(descriptor) }
-        return descriptor >= 0
     }
 }

@@ -273,7 +273,8 @@ extension ProxyConnection {
         writer.clear()
         let option = connectionOption(closes: closes)
         let bodyCount = ErrorResponse.append(
-            status: status, text: text, date: proxy.date.text(at: TimeOfDay.seconds), connection: option, omitsBody: traits.method == .head, isRefusal: isRefusal, to: writer)
+            status: status, text: text, date: proxy.date.text(at: TimeOfDay.seconds), connection: option,
+            omitsBody: traits.method == .head, isRefusal: isRefusal, to: writer)
         record.status = status
         record.failure = text
         record.responseBytes = UInt64(bodyCount)

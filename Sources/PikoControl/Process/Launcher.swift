@@ -18,7 +18,11 @@ struct Launcher: Sendable {
         isLeftAlone = unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
     }
 
-    var hasGone: Bool { !isLeftAlone && (getppid() != parent || hadTerminal && !Self.hasTerminal) }
+    /// The process that started this one has ended, or their terminal has hung up.
+    var hasGone: Bool { !isLeftAlone && getppid() != parent || hasHungUp }
+
+    /// Their terminal is there no more.
+    var hasHungUp: Bool { !isLeftAlone && hadTerminal && !Self.hasTerminal }
 
     /// Of this process's session; one that has hung up is none.
     private static var hasTerminal: Bool {
