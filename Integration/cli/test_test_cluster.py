@@ -146,14 +146,20 @@ while True:
 """]
 
 
+IGNORING = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+
+
 @pytest.mark.parametrize("holder", [SHELL, TERMINAL], ids=["parent", "terminal"])
 def test_nothing_is_left_of_it_when_whoever_started_it_is_gone(start, holder):
     cluster = start("--nodes", "2", prefix=holder)
     (child,) = cluster.children
     cluster.checked = True
     cluster.kill()
-    eventually(lambda: gone(child), 15)
-    eventually(lambda: not cluster.ready, 5)
+    try:
+        eventually(lambda: gone(child), 15)
+    finally:
+        if not gone(child):
+            os.kill(child, signal.SIGTERM)
 
 
 def test_a_cluster_that_is_to_be_left_alone_is(start):
@@ -172,7 +178,7 @@ def test_a_cluster_that_is_to_be_left_alone_is(start):
 
 def test_nodes_that_somebody_else_collects_are_seen_to_end(start):
     """Who is started with SIGCHLD ignored has no children to wait for."""
-    cluster = start("--nodes", "2", prefix=["sh", "-c", 'trap "" CHLD; exec "$0" "$@"'])
+    cluster = start("--nodes", "2", prefix=[sys.executable, "-c", IGNORING])
     eventually(lambda: cluster.active(2), 10)
     victim = cluster.children[0]
     os.kill(victim, signal.SIGKILL)
