@@ -74,6 +74,7 @@ int cuv_address_from_socket(cuv_address *out, const struct sockaddr *address) {
 int cuv_tcp_peer_address(const cuv_stream *stream, cuv_address *out) {
     struct sockaddr_storage address;
     int length = sizeof address;
+    stream = cuv_stream_bottom(stream);
     if (stream->ops != &cuv_tcp_ops) return UV_EINVAL;
     int error = uv_tcp_getpeername(&cuv_tcp_of(stream)->handle, (struct sockaddr *)&address, &length);
     return error < 0 ? error : cuv_address_from_socket(out, (struct sockaddr *)&address);
@@ -82,6 +83,7 @@ int cuv_tcp_peer_address(const cuv_stream *stream, cuv_address *out) {
 int cuv_tcp_local_address(const cuv_stream *stream, cuv_address *out) {
     struct sockaddr_storage address;
     int length = sizeof address;
+    stream = cuv_stream_bottom(stream);
     if (stream->ops != &cuv_tcp_ops) return UV_EINVAL;
     int error = uv_tcp_getsockname(&cuv_tcp_of(stream)->handle, (struct sockaddr *)&address, &length);
     return error < 0 ? error : cuv_address_from_socket(out, (struct sockaddr *)&address);

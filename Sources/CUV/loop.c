@@ -22,7 +22,7 @@ enum { HOOK_ROUNDS = 8 };
 static bool is_empty(const cuv_loop *loop) {
     const cuv_counts *c = &loop->counts;
     int64_t sockets = c->connections + c->listeners + c->datagrams;
-    return sockets + c->websockets + c->sessions + c->streams + c->flows + c->timers + c->requests + loop->signals == 0;
+    return sockets + c->tls + c->websockets + c->sessions + c->streams + c->flows + c->timers + c->requests + loop->signals == 0;
 }
 
 // The loop's own handles go when it was asked to stop, nothing lives on it and the mailbox is empty for good.

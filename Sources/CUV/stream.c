@@ -188,5 +188,15 @@ bool cuv_stream_is_shut(const cuv_stream *stream) { return stream->flags & CUV_S
 bool cuv_stream_is_closing(const cuv_stream *stream) { return stream->flags & CUV_S_CLOSING; }
 cuv_loop *cuv_stream_loop(const cuv_stream *stream) { return stream->loop; }
 const char *cuv_stream_carrier(const cuv_stream *stream) { return stream->ops->name; }
+
+cuv_stream *cuv_stream_bottom(const cuv_stream *stream) {
+    const cuv_stream *below = stream;
+    while (below) {
+        stream = below;
+        below = stream->ops->below ? stream->ops->below(stream) : NULL;
+    }
+    return (cuv_stream *)(uintptr_t)stream;
+}
+
 uint64_t cuv_stream_bytes_read(const cuv_stream *stream) { return stream->bytes_read; }
 uint64_t cuv_stream_bytes_written(const cuv_stream *stream) { return stream->bytes_written; }

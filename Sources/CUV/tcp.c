@@ -53,6 +53,7 @@ static void set_probe_idle(int fd, int seconds) {
 }
 
 void cuv_tcp_set_probe_idle(cuv_stream *stream, uint32_t seconds) {
+    stream = cuv_stream_bottom(stream);
     if (stream->ops != &cuv_tcp_ops || stream->flags & CUV_S_CLOSING) return;
     set_probe_idle(cuv_tcp_fd(cuv_tcp_of(stream)), seconds < 1 ? 1 : seconds > 32767 ? 32767 : (int)seconds);
 }

@@ -54,6 +54,7 @@ void cuv_tcp_fail(cuv_tcp *tcp, int error) {
 
 void cuv_tcp_set_reset_on_close(cuv_stream *stream) {
     struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    stream = cuv_stream_bottom(stream);
     if (stream->ops != &cuv_tcp_ops || cuv_tcp_of(stream)->destroyed) return;
     setsockopt(cuv_tcp_fd(cuv_tcp_of(stream)), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
@@ -65,8 +66,9 @@ void cuv_tcp_abort(cuv_stream *stream, int error) {
 }
 
 void cuv_tcp_let_go(cuv_stream *stream) {
-    cuv_tcp *tcp = cuv_tcp_of(stream);
-    if (stream->ops == &cuv_tcp_ops && tcp->lingering) cuv_tcp_destroy(tcp);
+    cuv_stream *bottom = cuv_stream_bottom(stream);
+    cuv_tcp *tcp = cuv_tcp_of(bottom);
+    if (bottom->ops == &cuv_tcp_ops && tcp->lingering) cuv_tcp_destroy(tcp);
     else cuv_stream_abort(stream);
 }
 

@@ -65,6 +65,8 @@ static void release(cuv_stream *stream) {
     cuv_object_give(stream->loop, stream, sizeof(ws_stream));
 }
 
+static cuv_stream *below(const cuv_stream *stream) { return ((const ws_stream *)stream)->carrier; }
+
 static const cuv_stream_ops ws_ops = {
     .name = "ws",
     .read_start = read_start,
@@ -74,6 +76,7 @@ static const cuv_stream_ops ws_ops = {
     .close = close_politely,
     .abort = abort_now,
     .release = release,
+    .below = below,
 };
 
 static void carrier_drained(void *ctx, cuv_stream *carrier) {
@@ -114,8 +117,4 @@ cuv_stream *cuv_ws_wrap(cuv_stream *carrier, const cuv_ws_config *config, const 
     cuv_stream_set_reader(carrier, &ws_carrier_reader, ws);
     cuv_stream_set_writer(carrier, &carrier_writer, ws);
     return &ws->base;
-}
-
-cuv_stream *cuv_ws_carrier(const cuv_stream *stream) {
-    return stream->ops == &ws_ops ? ((const ws_stream *)stream)->carrier : NULL;
 }

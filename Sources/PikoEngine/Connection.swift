@@ -159,10 +159,10 @@ public final class Connection {
     public var isSilent: Bool { stream.map { cuv_tcp_is_silent($0) } ?? false }
     public var bytesRead: UInt64 { stream.map { cuv_stream_bytes_read($0) } ?? 0 }
     public var bytesWritten: UInt64 { stream.map { cuv_stream_bytes_written($0) } ?? 0 }
-    /// "tcp", "ws" or "yamux".
+    /// "tcp", "tls", "ws" or "yamux".
     public var carrier: String { stream.map { String(cString: cuv_stream_carrier($0)) } ?? "closed" }
 
-    /// The peer's address; through a WebSocket, that of the TCP connection below. nil for yamux streams and closed connections.
+    /// The peer's address; through TLS and a WebSocket, that of the TCP connection below. nil for yamux streams and closed connections.
     public var peerAddress: SocketAddress? { address(cuv_tcp_peer_address) }
     public var localAddress: SocketAddress? { address(cuv_tcp_local_address) }
 
@@ -174,9 +174,8 @@ public final class Connection {
 
     private func address(_ read: (UnsafePointer<cuv_stream>?, UnsafeMutablePointer<cuv_address>?) -> Int32) -> SocketAddress? {
         guard let stream else { return nil }
-        let below = cuv_ws_carrier(stream) ?? stream
         var raw = cuv_address()
-        return read(below, &raw) == 0 ? SocketAddress(raw) : nil
+        return read(stream, &raw) == 0 ? SocketAddress(raw) : nil
     }
 
     // MARK: From C

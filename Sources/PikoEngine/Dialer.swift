@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Outgoing TCP connections: to a numeric address at once, to a name after the system's resolver answered, trying its addresses in turn.
-// Runs on the loop it dials for. It makes no TLS and speaks no protocol.
+// TLS where it is asked for.
+// Runs on the loop it dials for. It speaks no protocol.
 
 internal import CUV
 
@@ -28,6 +29,7 @@ extension Connection {
 public final class Dialer: ConnectionHandler {
     private let loop: EventLoop
     private let deadline: UInt64
+    private let tls: (context: TLSContext, peer: String)?
     private var remaining: [SocketAddress] = []
     private var completion: ((Result<Connection, EngineError>) -> Void)?
     private var current: Connection?
@@ -36,21 +38,26 @@ public final class Dialer: ConnectionHandler {
     private var timer: Timer?
     private var isCancelled = false
 
-    private init(loop: EventLoop, timeout: UInt64, completion: @escaping (Result<Connection, EngineError>) -> Void) {
+    private init(
+        loop: EventLoop, timeout: UInt64, tls: (TLSContext, String)?,
+        completion: @escaping (Result<Connection, EngineError>) -> Void
+    ) {
         self.loop = loop
+        self.tls = tls
         self.deadline = timeout == 0 ? .max : loop.now &+ timeout
         self.completion = completion
     }
 
     /// Dials `host` (a name or a numeric address, no brackets). `timeout` in milliseconds for the whole attempt, 0: none of ours.
-    /// The connection arrives open, without a handler: set one inside the completion.
+    /// The connection arrives open, without a handler: set one inside the completion. With `tls` it arrives after its handshake, the peer
+    /// being `serverName`, or `host` where that is nil; without a timeout the handshake has 10 s.
     @discardableResult
     public static func dial(
-        host: String, port: UInt16, timeout: UInt64, on loop: EventLoop,
+        host: String, port: UInt16, timeout: UInt64, tls: TLSContext? = nil, serverName: String? = nil, on loop: EventLoop,
         completion: @escaping (Result<Connection, EngineError>) -> Void
     ) -> Dialer {
         loop.assertCurrent()
-        let dialer = Dialer(loop: loop, timeout: timeout, completion: completion)
+        let dialer = Dialer(loop: loop, timeout: timeout, tls: tls.map { ($0, serverName ?? host) }, completion: completion)
         dialer.resolve(host, port, timeout)
         return dialer
     }
@@ -93,10 +100,21 @@ public final class Dialer: ConnectionHandler {
 
     private func dialNext(after error: EngineError) {
         guard let address = remaining.popLast() else { return finish(.failure(error)) }
-        let left = deadline == .max ? 0 : (deadline > loop.now ? deadline - loop.now : 1)
         do throws(EngineError) {
             current = try Connection.dial(address, timeout: left, on: loop, handler: self)
         } catch {
+            finish(.failure(error))
+        }
+    }
+
+    /// Milliseconds, at least 1; 0: no deadline.
+    private var left: UInt64 { deadline == .max ? 0 : (deadline > loop.now ? deadline - loop.now : 1) }
+
+    private func shakeHands(on connection: Connection, _ context: TLSContext, _ peer: String) {
+        do throws(EngineError) {
+            current = try connection.startTLS(context, peer: peer, timeout: left == 0 ? 10_000 : left, handler: self)
+        } catch {
+            connection.abort()
             finish(.failure(error))
         }
     }
@@ -110,6 +128,7 @@ public final class Dialer: ConnectionHandler {
 
     public func connectionDidOpen(_ connection: Connection) {
         guard !isCancelled else { return connection.abort() }
+        if let tls, !connection.isSecure { return shakeHands(on: connection, tls.context, tls.peer) }
         connection.handler = nil
         finish(.success(connection))
     }
@@ -119,7 +138,8 @@ public final class Dialer: ConnectionHandler {
     public func connectionDidClose(_ connection: Connection, error: EngineError?) {
         guard !isCancelled, completion != nil else { return }
         let isLate = deadline != .max && loop.now >= deadline
-        if isLate { remaining = [] }
+        // Another address of the same name would show the same certificate, and its refusal would hide the reason.
+        if isLate || (error?.isTLS == true && error != .handshakeEnded) { remaining = [] }
         dialNext(after: isLate ? .timeout : (error ?? .closed))
     }
 }

@@ -22,6 +22,11 @@ public struct EngineError: Error, Equatable, Hashable, Sendable, CustomStringCon
     public static let refused = EngineError(code: Int32(CUV_E_REFUSED))
     public static let sessionLost = EngineError(code: Int32(CUV_E_SESSION_LOST))
     public static let noMemory = EngineError(code: Int32(CUV_E_NO_MEMORY))
+    public static let handshakeEnded = EngineError(code: Int32(CUV_E_HANDSHAKE_ENDED))
+    public static let notTLS = EngineError(code: Int32(CUV_E_NOT_TLS))
+
+    /// True for what went wrong in TLS: its handshake, its records, the peer's certificate.
+    public var isTLS: Bool { cuv_error_is_tls(code) }
 
     /// True when the process has no descriptor left (EMFILE, ENFILE).
     public var isExhaustion: Bool { cuv_error_is_exhaustion(code) }

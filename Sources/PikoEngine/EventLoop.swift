@@ -77,6 +77,8 @@ public struct EngineCounts: Equatable, Sendable {
     public var listeners: Int64 = 0
     /// UDP sockets.
     public var datagrams: Int64 = 0
+    /// TLS streams, handshaking ones included.
+    public var tls: Int64 = 0
     public var websockets: Int64 = 0
     public var sessions: Int64 = 0
     public var streams: Int64 = 0
@@ -93,6 +95,7 @@ public struct EngineCounts: Equatable, Sendable {
         connections = counts.connections
         listeners = counts.listeners
         datagrams = counts.datagrams
+        tls = counts.tls
         websockets = counts.websockets
         sessions = counts.sessions
         streams = counts.streams

@@ -8,22 +8,29 @@ internal import CUV
 public final class Listener {
     public let loop: EventLoop
     private var raw: OpaquePointer?
+    private let tls: (@Sendable () -> TLSContext)?
+    private let handshakeTimeout: UInt64
     private let onAccept: (Connection) -> Void
     private var onClosed: (() -> Void)?
 
-    private init(loop: EventLoop, onAccept: @escaping (Connection) -> Void) {
+    private init(
+        loop: EventLoop, tls: (@Sendable () -> TLSContext)?, handshakeTimeout: UInt64, onAccept: @escaping (Connection) -> Void
+    ) {
         self.loop = loop
+        self.tls = tls
+        self.handshakeTimeout = handshakeTimeout
         self.onAccept = onAccept
     }
 
     /// Listens at `address` (port 0: any free one). An unspecified IPv6 address takes IPv4 too. `onAccept` gets each connection open, with
     /// reading off and no handler: give it one, or close it.
+    /// `tls`: asked for each connection; what onAccept gets then is TLS that shakes hands still, at most `handshakeTimeout` milliseconds.
     public static func listen(
-        at address: SocketAddress, backlog: Int32 = 1024, shared: Bool = true, on loop: EventLoop,
-        onAccept: @escaping (Connection) -> Void
+        at address: SocketAddress, backlog: Int32 = 1024, shared: Bool = true, tls: (@Sendable () -> TLSContext)? = nil,
+        handshakeTimeout: UInt64 = 10_000, on loop: EventLoop, onAccept: @escaping (Connection) -> Void
     ) throws(EngineError) -> Listener {
         loop.assertCurrent()
-        let listener = Listener(loop: loop, onAccept: onAccept)
+        let listener = Listener(loop: loop, tls: tls, handshakeTimeout: handshakeTimeout, onAccept: onAccept)
         let context = Unmanaged.passRetained(listener)
         var raw = address.raw
         var error: Int32 = 0
@@ -70,7 +77,13 @@ public final class Listener {
     }
 
     fileprivate func accepted(_ stream: UnsafeMutablePointer<cuv_stream>) {
-        onAccept(Connection(accepted: stream, loop: loop))
+        let connection = Connection(accepted: stream, loop: loop)
+        guard let tls else { return onAccept(connection) }
+        do throws(EngineError) {
+            onAccept(try connection.startTLS(tls(), timeout: handshakeTimeout))
+        } catch {
+            connection.close()
+        }
     }
 }
 

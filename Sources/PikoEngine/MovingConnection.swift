@@ -23,7 +23,7 @@ public final class MovingConnection: @unchecked Sendable {
         raw = nil
         let connection = Connection(loop: loop, handler: handler)
         var error: Int32 = 0
-        guard let stream = cuv_tcp_attach(loop.raw, moving, ownerTable, connection.retainForC(), &error) else {
+        guard let stream = cuv_attach(loop.raw, moving, ownerTable, connection.retainForC(), &error) else {
             connection.releaseFromC()
             throw EngineError(code: error)
         }
@@ -40,7 +40,7 @@ extension Connection {
         guard let stream else { throw .closed }
         var error: Int32 = 0
         let bytes = extra.bindMemory(to: UInt8.self)
-        guard let moving = cuv_tcp_detach(stream, 0, bytes.baseAddress, bytes.count, &error) else {
+        guard let moving = cuv_detach(stream, 0, bytes.baseAddress, bytes.count, &error) else {
             throw EngineError(code: error)
         }
         return MovingConnection(moving)

@@ -49,7 +49,7 @@ static void release(cuv_stream *stream) {
     free(f);
 }
 
-static const cuv_stream_ops ops = {"fake", start, stop, put, shut, end, end_now, grant, release};
+static const cuv_stream_ops ops = {"fake", start, stop, put, shut, end, end_now, grant, release, NULL};
 
 fake *fake_new(cuv_loop *loop) {
     fake *f = calloc(1, sizeof *f);

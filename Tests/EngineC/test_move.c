@@ -39,7 +39,7 @@ static void set_off(traveller *t, cuv_moving *moving) {
 static void leave(void *ctx) {
     traveller *t = ctx;
     int error;
-    set_off(t, cuv_tcp_detach(t->stream, 0, NULL, 0, &error));
+    set_off(t, cuv_detach(t->stream, 0, NULL, 0, &error));
 }
 
 static void check_bytes(traveller *t, const uint8_t *bytes, size_t count) {
@@ -63,7 +63,7 @@ static size_t read_one(void *ctx, cuv_stream *stream, const uint8_t *bytes, size
     CHECK_EQUAL(cuv_stream_write(stream, bytes, 1, true), 0);
     CHECK_EQUAL(cuv_stream_write(stream, bytes, 1, true), 0);
     CHECK_EQUAL(cuv_stream_queued(stream), 2);   // corked: leaves before the move
-    set_off(t, cuv_tcp_detach(stream, 0, bytes + 1, count - 1, &error));
+    set_off(t, cuv_detach(stream, 0, bytes + 1, count - 1, &error));
     return count;
 }
 
@@ -82,7 +82,7 @@ static void arrive(void *ctx) {
     static const cuv_reader one = {read_one, NULL, NULL}, all = {read_all, on_end, NULL};
     traveller *t = ctx;
     int error;
-    t->stream = cuv_tcp_attach(t->loops[t->at], t->moving, &owner, t, &error);
+    t->stream = cuv_attach(t->loops[t->at], t->moving, &owner, t, &error);
     CHECK(t->stream != NULL);
     CHECK_EQUAL(cuv_stream_bytes_read(t->stream) >= t->received, 1);
     cuv_stream_set_reader(t->stream, t->moves < MOVES ? &one : &all, t);
@@ -105,7 +105,7 @@ static void stay(void *ctx, cuv_listener *listener, cuv_stream *stream) {
     (void)listener;
     cuv_stream_set_owner(stream, &owner, t);
     CHECK_EQUAL(cuv_stream_write(stream, much, sizeof much, false), 0);
-    CHECK(cuv_tcp_detach(stream, 0, NULL, 0, &error) == NULL);
+    CHECK(cuv_detach(stream, 0, NULL, 0, &error) == NULL);
     CHECK(error < 0 && !cuv_stream_is_closing(stream));
     cuv_stream_close(stream);
 }

@@ -138,7 +138,7 @@ static const cuv_owner nobody = {NULL, NULL};
 static void arrive(void *ctx) {
     int error;
     joint *j = calloc(1, sizeof *j);
-    j->sides[0] = cuv_tcp_attach(server_loop, ctx, &joint_owner, j, &error);
+    j->sides[0] = cuv_attach(server_loop, ctx, &joint_owner, j, &error);
     CHECK(j->sides[0] != NULL);
     j->sides[1] = server_session ? cuv_yamux_open(server_session, &joint_owner, j, &error) : NULL;
     if (j->sides[1]) join(j);
@@ -148,7 +148,7 @@ static void arrive(void *ctx) {
 static size_t front_read(void *ctx, cuv_stream *stream, const uint8_t *got, size_t count) {
     int error;
     (void)ctx;
-    cuv_moving *moving = cuv_tcp_detach(stream, 0, got, count, &error);
+    cuv_moving *moving = cuv_detach(stream, 0, got, count, &error);
     CHECK(moving != NULL);
     CHECK_EQUAL(cuv_loop_post(server_loop, arrive, moving), 0);
     return count;

@@ -65,8 +65,8 @@ static fixture *begin(bool client, bool half_close) {
     f->h.take = SIZE_MAX;
     cuv_ws_config config = {client, half_close};
     f->h.stream = cuv_ws_wrap(&f->t->base, &config, &owner, &f->h);
-    CHECK(f->h.stream && cuv_ws_carrier(f->h.stream) == &f->t->base);
-    CHECK(cuv_ws_carrier(&f->t->base) == NULL);
+    CHECK(f->h.stream && cuv_stream_bottom(f->h.stream) == &f->t->base);
+    CHECK(cuv_stream_bottom(&f->t->base) == &f->t->base);
     cuv_stream_set_reader(f->h.stream, &reader, &f->h);
     cuv_stream_set_writer(f->h.stream, &writer, &f->h);
     cuv_stream_read_start(f->h.stream);

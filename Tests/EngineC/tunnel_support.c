@@ -39,7 +39,7 @@ void turn_for(cuv_loop *loop, double seconds) {
 void end_loop(cuv_loop *loop) {
     cuv_counts last;
     cuv_loop_join(loop, &last);
-    CHECK(last.connections == 0 && last.websockets == 0 && last.sessions == 0 && last.streams == 0);
+    CHECK(last.connections == 0 && last.tls == 0 && last.websockets == 0 && last.sessions == 0 && last.streams == 0);
     CHECK(last.timers == 0 && last.buffers == 0 && last.buffer_bytes == 0);
 }
 
@@ -81,13 +81,14 @@ static void tap_abort(cuv_stream *stream, int error) {
 
 static void tap_release(cuv_stream *stream) {
     tap *t = (tap *)stream;
-    free(t->out);
+    if (t->rest) *t->rest = (tap_rest){true, t->out, t->out_count};
+    else free(t->out);
     if (t->gone) *t->gone = true;
     free(t);
 }
 
 static const cuv_stream_ops tap_ops = {
-    "tap", nothing, nothing, tap_write, tap_shut, tap_close, tap_abort, NULL, tap_release,
+    "tap", nothing, nothing, tap_write, tap_shut, tap_close, tap_abort, NULL, tap_release, NULL,
 };
 
 tap *tap_new(cuv_loop *loop) {
@@ -241,7 +242,7 @@ static void pipe_release(cuv_stream *stream) {
 }
 
 static const cuv_stream_ops pipe_ops = {
-    "pipe", pipe_read_start, pipe_read_stop, pipe_write, pipe_shut, pipe_close, pipe_abort, NULL, pipe_release,
+    "pipe", pipe_read_start, pipe_read_stop, pipe_write, pipe_shut, pipe_close, pipe_abort, NULL, pipe_release, NULL,
 };
 
 static pipe_end *pipe_end_new(cuv_loop *loop, uint32_t delay_ms, size_t capacity) {

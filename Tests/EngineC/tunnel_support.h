@@ -22,6 +22,13 @@ void turn_for(cuv_loop *loop, double seconds);
 /// Stops the loop, waits for its end, and checks that nothing lived on.
 void end_loop(cuv_loop *loop);
 
+/// What a tap leaves behind.
+typedef struct tap_rest {
+    bool gone;
+    uint8_t *out;          ///< the test frees it
+    size_t out_count;
+} tap_rest;
+
 /// One end of nothing: what is written to it is captured, what is fed comes out as its bytes.
 typedef struct tap {
     cuv_stream base;
@@ -31,6 +38,7 @@ typedef struct tap {
     bool blocked;          ///< writes count as queued until tap_unblock
     bool shut, closed, aborted;
     bool *gone;            ///< set when the memory goes
+    tap_rest *rest;        ///< filled in then; NULL: nobody wants it
 } tap;
 
 tap *tap_new(cuv_loop *loop);

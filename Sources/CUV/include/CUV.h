@@ -20,6 +20,8 @@
 #include "cuv_resolve.h"
 #include "cuv_signal.h"
 #include "cuv_flow.h"
+#include "cuv_tls.h"
+#include "cuv_move.h"
 #include "cuv_ws.h"
 #include "cuv_yamux.h"
 #include "cuv_handshake.h"

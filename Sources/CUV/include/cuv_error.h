@@ -18,10 +18,17 @@ enum {
     CUV_E_REFUSED = -3009,       ///< the peer refused to open the stream
     CUV_E_SESSION_LOST = -3010,  ///< the session below this stream ended
     CUV_E_NO_MEMORY = -3011,
+    CUV_E_HANDSHAKE_ENDED = -3012,  ///< the peer ended in the middle of the TLS handshake
+    CUV_E_NOT_TLS = -3013,          ///< the peer does not speak TLS
+    CUV_E_TLS = -10000,             ///< TLS failed; OpenSSL's reason (SSL_R_…) is subtracted, so down to -12999
+    CUV_E_CERTIFICATE = -20000,     ///< the peer's certificate is not accepted; why (X509_V_ERR_…) is subtracted, so down to -20999
 };
 
 /// The words for an error of ours, CWire's or libuv's, for one log line. Static storage or a per-thread buffer; never NULL. Any thread.
 const char *cuv_strerror(int error);
+
+/// True for what went wrong in TLS: its handshake, its records, the peer's certificate. Any thread.
+bool cuv_error_is_tls(int error);
 
 /// True for "no descriptors left" (EMFILE, ENFILE). Any thread.
 bool cuv_error_is_exhaustion(int error);

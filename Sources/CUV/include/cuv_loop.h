@@ -15,6 +15,7 @@ typedef struct cuv_counts {
     int64_t connections;   ///< TCP streams, connecting ones included
     int64_t listeners;
     int64_t datagrams;     ///< UDP sockets
+    int64_t tls;           ///< TLS streams, handshaking ones included
     int64_t websockets;
     int64_t sessions;
     int64_t streams;       ///< yamux streams

@@ -46,7 +46,7 @@ typedef struct cuv_owner {
 
 /// What a carrier implements. Nobody else calls these.
 typedef struct cuv_stream_ops {
-    const char *name;                                                    ///< "tcp", "ws", "yamux"
+    const char *name;                                                    ///< "tcp", "tls", "ws", "yamux"
     void (*read_start)(cuv_stream *stream);
     void (*read_stop)(cuv_stream *stream);
     int (*write)(cuv_stream *stream, const cuv_span *spans, int count, bool more);  ///< all or queued: takes everything or fails
@@ -55,6 +55,7 @@ typedef struct cuv_stream_ops {
     void (*abort)(cuv_stream *stream, int error);                        ///< end now, the peer is to notice (RST)
     void (*grant)(cuv_stream *stream, size_t bytes);                     ///< NULL where the carrier has no window
     void (*release)(cuv_stream *stream);                                 ///< after on_closed: frees the carrier's memory
+    cuv_stream *(*below)(const cuv_stream *stream);                      ///< the stream that it owns and runs on; NULL where there is none
 } cuv_stream_ops;
 
 /// Work of the loop for later in its turn (loop_core.h). For carriers only.
@@ -131,6 +132,8 @@ bool cuv_stream_is_shut(const cuv_stream *stream);     ///< we half closed
 bool cuv_stream_is_closing(const cuv_stream *stream);  ///< closed, aborted or broken: only on_closed is to come
 cuv_loop *cuv_stream_loop(const cuv_stream *stream);
 const char *cuv_stream_carrier(const cuv_stream *stream);   ///< ops->name
+/// The lowest of the streams that it runs on (TCP below TLS below a WebSocket); itself where there is none.
+cuv_stream *cuv_stream_bottom(const cuv_stream *stream);
 uint64_t cuv_stream_bytes_read(const cuv_stream *stream);
 uint64_t cuv_stream_bytes_written(const cuv_stream *stream);
 

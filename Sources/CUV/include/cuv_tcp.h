@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// TCP streams: dialling, addresses, and moving a connection to another loop.
+// TCP streams: dialling and addresses. What asks about a connection may be given any stream that runs on it (TLS, a WebSocket).
 // Loop thread only, but for what says "Any thread".
 #ifndef CUV_TCP_H
 #define CUV_TCP_H
@@ -24,8 +24,8 @@ size_t cuv_address_print(const cuv_address *address, char out[64]);
 /// TCP_NODELAY is on; keep-alive probes after 60 s find peers that vanished.
 cuv_stream *cuv_tcp_dial(cuv_loop *loop, const cuv_address *to, uint64_t timeout_ms, const cuv_owner *owner, void *ctx, int *error);
 
-/// Ends a stream that was closed, without waiting for the peer's end: the system still delivers what it has taken. Whatever is not a TCP stream,
-/// or has bytes queued yet, is aborted.
+/// Ends a stream that was closed, without waiting for the peer's end: the system still delivers what it has taken. Whatever does not run on a TCP
+/// stream, or has bytes queued yet, is aborted.
 void cuv_tcp_let_go(cuv_stream *stream);
 
 /// Looks, without waiting, whether the system holds bytes, an end or an error of the peer that the loop has not come to read. False for those; true
@@ -40,18 +40,5 @@ int cuv_tcp_local_address(const cuv_stream *stream, cuv_address *out);
 void cuv_tcp_set_reset_on_close(cuv_stream *stream);
 /// Has the system probe the peer once the connection was silent for so many seconds (1 to 32,767) instead of 60. Nothing for other carriers.
 void cuv_tcp_set_probe_idle(cuv_stream *stream, uint32_t seconds);
-
-/// A connection between two loops: its descriptor and the bytes that were read but not taken. Owned by whoever holds it.
-typedef struct cuv_moving cuv_moving;
-
-/// Takes an open TCP stream with nothing queued off its loop. The stream ends: owner's on_closed(0) follows as always.
-/// Fails (NULL, *error set; the stream is as it was) when bytes are queued that the system does not take now (UV_EBUSY) or no descriptor is
-/// left. `skip`: how many of the kept bytes are not to move (a head already parsed). Inside on_read: the bytes that on_read then does not
-/// take do not move on their own; so call it outside of on_read, or take everything and pass the rest as `extra` bytes: they come first.
-cuv_moving *cuv_tcp_detach(cuv_stream *stream, size_t skip, const uint8_t *extra, size_t extra_count, int *error);
-/// Opens it on this loop, its bytes kept first. Takes `moving` in any case; NULL with *error set on failure (the descriptor is closed).
-cuv_stream *cuv_tcp_attach(cuv_loop *loop, cuv_moving *moving, const cuv_owner *owner, void *ctx, int *error);
-/// Closes the descriptor of a connection that found no new loop. Any thread.
-void cuv_moving_free(cuv_moving *moving);
 
 #endif

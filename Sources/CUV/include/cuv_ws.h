@@ -17,7 +17,4 @@ typedef struct cuv_ws_config {
 /// is an end too; a reset of the carrier breaks it. It keeps no queue of its own. NULL only without memory.
 cuv_stream *cuv_ws_wrap(cuv_stream *carrier, const cuv_ws_config *config, const cuv_owner *owner, void *ctx);
 
-/// The stream below, for its addresses. NULL for a stream that is not a WebSocket.
-cuv_stream *cuv_ws_carrier(const cuv_stream *stream);
-
 #endif
