@@ -25,5 +25,6 @@
 #include "cuv_ws.h"
 #include "cuv_yamux.h"
 #include "cuv_handshake.h"
+#include "cuv_seal.h"
 
 #endif

@@ -9,16 +9,21 @@ import PikoEngine
 final class GossipCall {
     private let message: [UInt8]
     private let expected: GossipStream.Expected
+    private let sealing: GossipSealing?
+    private let onRejected: (GossipRejection) -> Void
     private var dialer: Dialer?
     private var stream: GossipStream?
     private var completion: (([UInt8]?) -> Void)?
 
     /// `completion` gets the reply, nil when none came or the address is none; it runs in a later turn.
+    /// - Parameters:
+    ///   - sealing: nil without keys.
+    ///   - onRejected: called for what comes in place of a reply and is not taken.
     static func start(
-        _ message: [UInt8], to address: String, expecting expected: GossipStream.Expected, on loop: EventLoop,
-        completion: @escaping ([UInt8]?) -> Void
+        _ message: [UInt8], to address: String, expecting expected: GossipStream.Expected, sealing: GossipSealing?, on loop: EventLoop,
+        onRejected: @escaping (GossipRejection) -> Void, completion: @escaping ([UInt8]?) -> Void
     ) -> GossipCall {
-        let call = GossipCall(message, expected, completion)
+        let call = GossipCall(message, expected, sealing, onRejected, completion)
         guard let place = HostPort(address), !place.host.isEmpty else {
             nonisolated(unsafe) let this = call  // the letter comes back to this loop
             loop.post { this.finish(nil) }
@@ -28,9 +33,14 @@ final class GossipCall {
         return call
     }
 
-    private init(_ message: [UInt8], _ expected: GossipStream.Expected, _ completion: @escaping ([UInt8]?) -> Void) {
+    private init(
+        _ message: [UInt8], _ expected: GossipStream.Expected, _ sealing: GossipSealing?, _ onRejected: @escaping (GossipRejection) -> Void,
+        _ completion: @escaping ([UInt8]?) -> Void
+    ) {
         self.message = message
         self.expected = expected
+        self.sealing = sealing
+        self.onRejected = onRejected
         self.completion = completion
     }
 
@@ -39,8 +49,11 @@ final class GossipCall {
         switch result {
         case .failure: finish(nil)
         case .success(let connection):
-            stream = GossipStream(connection, expecting: expected) { [self] in replied($0, $1) } onClosed: { [self] _ in stream = nil }
-            stream?.send(message)
+            let exchange = sealing?.exchange(asking: message)
+            let isPlain = exchange == nil
+            stream = GossipStream(connection, expecting: expected, exchange: exchange) { [self] in replied($0, $1) } onClosed: { [self] _ in stream = nil }
+            stream?.onRejected = onRejected
+            if isPlain { stream?.send(message) }
         }
     }
 

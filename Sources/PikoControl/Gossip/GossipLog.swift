@@ -18,7 +18,16 @@ extension Log {
         case .tooManyNodes: peer(.error, "more nodes than are kept")
         case .tooMuchState: peer(.error, "nodes say more than is kept")
         case .endpointTooLong(let bytes): peer(.warn, "endpoint not announced: its name fits no packet") { $0.add("bytes", bytes) }
+        case .rejected(let reason, let source): rejected(reason, source)
         case .paused(let milliseconds): warn("this process stood still") { $0.add("milliseconds", milliseconds) }
+        }
+    }
+
+    /// After a restart others still write to the life before; all else is somebody's doing.
+    private func rejected(_ reason: GossipRejection, _ source: String) {
+        peer(reason == .stale ? .debug : .warn, "gossip not taken") {
+            $0.add("reason", reason.rawValue)
+            if !source.isEmpty { $0.add("addr", source) }
         }
     }
 

@@ -24,6 +24,9 @@ final class GossipShell {
     private let port: GossipPort
     private let routes: GossipRoutes
     private var gossip: Gossip
+    /// nil without keys.
+    private var sealing: GossipSealing?
+    private var packets: SealedPackets?
     private var progress: JoinProgress
     private var seeds: SeedLookup?
     private var timer: Timer?
@@ -52,10 +55,13 @@ final class GossipShell {
         self.view = view
         self.port = port
         routes = GossipRoutes(loop: loop, lookups: view.lookups)
+        sealing = GossipSealing(start.cluster.gossip.keys)
+        packets = sealing?.packets(now: loop.now)
         let settings = GossipSettings(
             peer: GossipPeer(id: start.id, address: start.gossipAddress), proxyAddress: start.proxyAddress,
             adminAddress: start.adminAddress, interval: start.cluster.gossip.interval.wholeMilliseconds,
-            maxPacketSize: start.cluster.gossip.maxPacketSize, versionBase: Self.microseconds())
+            maxPacketSize: start.cluster.gossip.maxPacketSize, versionBase: Self.microseconds(),
+            envelope: sealing == nil ? 0 : GossipEnvelope.packetSize)
         var system = SystemRandomNumberGenerator()
         gossip = Gossip(settings, random: GossipRandom(seed: system.next()), now: loop.now)
         let names = start.cluster.seeds(defaultPort: port.address?.port ?? start.cluster.gossip.bindAddr.port)
@@ -107,7 +113,32 @@ final class GossipShell {
     }
 
     private func received(_ bytes: UnsafeRawBufferPointer, from source: SocketAddress) {
-        handleLate(.packet(Array(bytes)[...], from: source.description))
+        guard packets != nil else { return handleLate(.packet(Array(bytes)[...], from: source.description)) }
+        switch packets?.open(Array(bytes)[...], now: loop.now) {
+        case .message(let message): handleLate(.message(message, from: source.description))
+        case .answer(let packet, let isGreeting):
+            if !isGreeting { handle(.rejected(.stale, from: source.description)) }
+            port.send(packet, to: source)
+        case .held(let packet, let target):
+            if let address = routes.address(of: target) { port.send(packet, to: address) }
+        case .rejected(let reason): handle(.rejected(reason, from: source.description))
+        case .nothing, nil: break
+        }
+    }
+
+    private func send(_ message: GossipMessage, to target: String) {
+        guard let address = routes.address(of: target) else { return }
+        let bytes = message.bytes
+        port.send(packets?.seal(bytes, to: target, now: loop.now) ?? bytes, to: address)
+    }
+
+    /// Other keys from now on: the first seals, any opens.
+    /// - Returns: false, and no change, where gossip would begin or cease to be sealed: that takes a restart.
+    func use(keys secrets: [GossipSecret]) -> Bool {
+        guard let sealing = GossipSealing(secrets), packets != nil else { return secrets.isEmpty && packets == nil }
+        self.sealing = sealing
+        packets?.use(sealing.keys)
+        return true
     }
 
     /// An endpoint of this node has so many tunnels now.
@@ -119,8 +150,7 @@ final class GossipShell {
 
     private func carryOut(_ directive: GossipDirective, _ stream: GossipStream?) {
         switch directive {
-        case .send(let message, let target):
-            if let address = routes.address(of: target) { port.send(message.bytes, to: address) }
+        case .send(let message, let target): send(message, to: target)
         case .join(let bytes, let target):
             call(bytes, target, .joinReply) { [unowned self] in replied($0, from: target) }
         case .leave(let bytes, let target): call(bytes, target, .leaveReply) { _ in }
@@ -174,9 +204,11 @@ final class GossipShell {
 
     private func accepted(_ connection: Connection) {
         guard !isEnded, inbound.count < Self.inboundLimit else { return connection.abort() }
-        let stream = GossipStream(connection, expecting: .request, budget: budget) { [weak self] stream, bytes in
+        let exchange = sealing?.exchangeToAnswer()
+        let stream = GossipStream(connection, expecting: .request, exchange: exchange, budget: budget) { [weak self] stream, bytes in
             if let self, !isEnded, let bytes { handleLate(.request(bytes[...]), answering: stream) } else { stream.abort() }
         } onClosed: { [weak self] in self?.inbound[ObjectIdentifier($0)] = nil }
+        stream.onRejected = { [weak self, peer = stream.peer] in self?.handle(.rejected($0, from: peer)) }
         inbound[ObjectIdentifier(stream)] = stream
     }
 
@@ -185,7 +217,9 @@ final class GossipShell {
     ) {
         nextCall += 1
         let number = nextCall
-        calls[number] = GossipCall.start(message, to: target, expecting: expected, on: loop) { [unowned self] reply in
+        calls[number] = GossipCall.start(message, to: target, expecting: expected, sealing: sealing, on: loop) { [weak self] in
+            self?.handle(.rejected($0, from: target))
+        } completion: { [unowned self] reply in
             completion(reply)
             callEnded(number)
         }

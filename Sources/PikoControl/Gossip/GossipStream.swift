@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One TCP connection of gossip: reads one message of another node within ten seconds, has it taken, perhaps answers, closes. Control loop
-// only. No message says how long it is, so what came is looked at again as it grows; seldom, so that a peer that drips costs little.
+// only. No message says how long it is, so what came is looked at again as it grows; seldom, so that a peer that drips costs little. Under keys
+// the message comes in sealed pieces, whose end is known.
 
 import PikoCore
 import PikoEngine
@@ -21,6 +22,8 @@ final class GossipStream: ConnectionHandler {
     private let connection: Connection
     private let budget: ByteBudget?
     private let expected: Expected
+    /// Under keys.
+    private var exchange: SealedExchange?
     private var bytes: [UInt8] = []
     /// How many bytes were there when it was looked last, and how long the next look waits.
     private var seen = 0
@@ -30,14 +33,18 @@ final class GossipStream: ConnectionHandler {
     /// Gets the message once, nil when none came.
     private var onMessage: ((GossipStream, [UInt8]?) -> Void)?
     private var onClosed: ((GossipStream) -> Void)?
+    /// Called for what is not taken, before the connection is ended.
+    var onRejected: (GossipRejection) -> Void = { _ in }
 
     /// Takes an open connection.
+    /// - Parameter exchange: this end of a sealed one; nil without keys.
     init(
-        _ connection: Connection, expecting expected: Expected, budget: ByteBudget? = nil,
+        _ connection: Connection, expecting expected: Expected, exchange: SealedExchange? = nil, budget: ByteBudget? = nil,
         onMessage: @escaping (GossipStream, [UInt8]?) -> Void, onClosed: @escaping (GossipStream) -> Void
     ) {
         self.connection = connection
         self.expected = expected
+        self.exchange = exchange
         self.budget = budget
         self.onMessage = onMessage
         self.onClosed = onClosed
@@ -46,16 +53,21 @@ final class GossipStream: ConnectionHandler {
         deadline = Timer(on: connection.loop) { [unowned self] in abort() }
         deadline?.arm(Self.patience)
         connection.startReading()
+        if let opening = exchange?.opening, !opening.isEmpty { send(opening) }
     }
 
-    func send(_ message: [UInt8]) {
-        message.withUnsafeBytes { _ = connection.write($0) }
+    /// Where the other end is.
+    var peer: String { connection.peerAddress?.description ?? "" }
+
+    /// Bytes as they are.
+    func send(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { _ = connection.write($0) }
     }
 
     /// Writes the answer, which may be empty, and ends politely.
     func finish(with answer: [UInt8] = []) {
         deadline?.arm(Self.patience)
-        if !answer.isEmpty { send(answer) }
+        if !answer.isEmpty { send(exchange?.answer(answer) ?? answer) }
         connection.close()
     }
 
@@ -63,14 +75,34 @@ final class GossipStream: ConnectionHandler {
 
     func connection(_ connection: Connection, didRead piece: UnsafeRawBufferPointer) -> Int {
         guard onMessage != nil else { return piece.count }
+        if exchange != nil {
+            for step in exchange?.receive(piece) ?? [] where onMessage != nil { take(step) }
+        } else if store(piece) {
+            if bytes.count >= seen + seen / 4 { examine() } else if look?.isArmed == false { wait() }
+        }
+        return piece.count
+    }
+
+    private func take(_ step: SealedExchange.Step) {
+        switch step {
+        case .send(let bytes): send(bytes)
+        case .text(let text, let isLast):
+            if text.withUnsafeBytes({ store($0) }), isLast { deliver(bytes) }
+        case .refused(let reason):
+            onRejected(reason)
+            abort()
+        }
+    }
+
+    /// False, and the end, where it is more than one may say.
+    private func store(_ piece: UnsafeRawBufferPointer) -> Bool {
         let limit = expected == .request ? Self.limits.request : Self.limits.reply
         guard bytes.count + piece.count <= limit, budget?.take(piece.count) ?? true else {
             abort()
-            return piece.count
+            return false
         }
         bytes.append(contentsOf: piece)
-        if bytes.count >= seen + seen / 4 { examine() } else if look?.isArmed == false { wait() }
-        return piece.count
+        return true
     }
 
     private func wait() {
@@ -108,7 +140,8 @@ final class GossipStream: ConnectionHandler {
     }
 
     func connectionDidEnd(_ connection: Connection) {
-        if onMessage != nil { deliver(bytes.isEmpty ? nil : bytes) }
+        // A sealed message that has no end yet is none.
+        if onMessage != nil { deliver(bytes.isEmpty || exchange != nil ? nil : bytes) }
         connection.close()
     }
 

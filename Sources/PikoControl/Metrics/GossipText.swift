@@ -18,6 +18,8 @@ extension PrometheusText {
             begin("piko_gossip_\(name)_total", .counter, help)
             sample(value)
         }
+        begin("piko_gossip_rejected_total", .counter, "What came on the gossip port and was not taken, by reason.")
+        for reason in GossipRejection.allCases { sample([("reason", reason.rawValue)], counters.rejected[reason] ?? 0) }
         begin("piko_gossip_entries", .gauge, "Keys known of each node.")
         for node in nodes { entries(node.counts, of: node.peer.id) }
     }
@@ -36,6 +38,7 @@ extension PrometheusText {
             ("delta_entries_outbound", "Delta entries sent.", counters.deltaEntriesOutbound),
             ("malformed_messages", "Messages received that are none.", counters.malformed),
             ("unanswered_digests", "Digests not answered because there were too many.", counters.unanswered),
+            ("unknown_node_packets", "Packets of nodes that were not known.", counters.unknownNodePackets),
             ("lost_packets", "Packets that could not be sent or came cut.", lostPackets),
         ]
     }

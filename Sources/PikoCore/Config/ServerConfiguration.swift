@@ -135,6 +135,8 @@ public struct GossipConfiguration: Equatable, Sendable {
     public var advertiseAddr: HostPort?
     public var interval: Duration = .milliseconds(100)
     public var maxPacketSize = 1400
+    /// The first seals what is sent, any opens what comes. Empty: nothing is sealed.
+    public var keys: [GossipSecret] = []
 
     public init() {}
 }

@@ -88,18 +88,35 @@ extension ValueType<String> {
 }
 
 extension ValueType<[String]> {
-    static var texts: Self {
-        var type = Self("LIST", "a list of texts", read: { _ in nil }, write: { $0.joined(separator: ",") })
-        type = Self(type, read: { $0 })
+    static var texts: Self { .list("a list of texts", read: { $0 }, write: { $0.joined(separator: ",") }) }
+}
+
+extension ValueType {
+    fileprivate static func list(_ expected: String, read: @escaping ([String]) -> Value?, write: @escaping (Value) -> String) -> Self {
+        var type = Self("LIST", expected, read: read, write: write)
         type.isList = true
         return type
     }
 
-    private init(_ other: Self, read: @escaping ([String]) -> [String]?) {
-        placeholder = other.placeholder
-        expected = other.expected
+    private init(_ placeholder: String, _ expected: String, read: @escaping ([String]) -> Value?, write: @escaping (Value) -> String) {
+        self.placeholder = placeholder
+        self.expected = expected
         self.read = read
-        write = other.write
+        self.write = write
+    }
+}
+
+extension ValueType<[GossipSecret]> {
+    /// Never shown in an error.
+    static var gossipSecrets: Self {
+        let read: ([String]) -> [GossipSecret]? = { texts in
+            let secrets = texts.compactMap { GossipSecret($0) }
+            return secrets.count == texts.count && Set(secrets).count == secrets.count ? secrets : nil
+        }
+        let expected = "different keys of 32 bytes, each in 64 hex digits or in base64"
+        var type = Self.list(expected, read: read) { $0.map(\.text).joined(separator: ",") }
+        type.isSecret = true
+        return type
     }
 }
 

@@ -24,6 +24,8 @@ public struct Gossip: Sendable {
         static let dialTime: UInt64 = 11_000
         static let pullsPerSecond = 200.0
         static let answersPerSecond = 1_000.0
+        /// Packets of nodes that are not known, in a second: each may become one.
+        static let strangersPerSecond = 200.0
         /// An entry that came so long ago makes a node one to be asked for first.
         static let hot: UInt64 = 2_000
         /// A node that says for so long that it knows less of itself than we do has begun anew.
@@ -56,6 +58,7 @@ public struct Gossip: Sendable {
     var activeCount = 0
     var pulls: TokenBucket
     var answers: TokenBucket
+    var strangers: TokenBucket
     var lastTick: UInt64?
     var ticks: UInt64 = 0
     var seeds: [String] = []
@@ -67,6 +70,7 @@ public struct Gossip: Sendable {
     var nextRise: UInt64 = 0
     var nextTwinLine: UInt64 = 0
     var nextBoundLine: UInt64 = 0
+    var nextRejectionLine: [GossipRejection: UInt64] = [:]
     /// Of what all others have said, at the last tick, and of what came since.
     var weight = 0
 
@@ -80,6 +84,7 @@ public struct Gossip: Sendable {
             base: settings.versionBase, proxyAddress: settings.proxyAddress, adminAddress: settings.adminAddress)
         pulls = TokenBucket(rate: Limit.pullsPerSecond, most: 20, now: now)
         answers = TokenBucket(rate: Limit.answersPerSecond, most: 200, now: now)
+        strangers = TokenBucket(rate: Limit.strangersPerSecond, most: 500, now: now)
         let id = settings.peer.id
         out = [
             .change(.added(id: id)), .change(.proxyAddress(id: id, settings.proxyAddress)),
@@ -100,6 +105,7 @@ public struct Gossip: Sendable {
         case .seeds(let addresses): ask(seeds: addresses)
         case .listeners(let endpoint, let count): setListeners(endpoint, count)
         case .leave: leave()
+        case .rejected(let reason, let source): reject(reason, source)
         }
         defer { out.removeAll() }
         return out
@@ -177,10 +183,18 @@ public struct Gossip: Sendable {
     var ownDigest: DigestEntry { DigestEntry(peer: settings.peer, version: own.version, left: own.hasLeft) }
 
     mutating func send(_ message: GossipMessage, to address: String) {
-        counters.packetBytesOutbound += UInt64(GossipSize.packet(message))
+        counters.packetBytesOutbound += UInt64(GossipSize.packet(message) + settings.envelope)
         if case .digest(_, _, let entries) = message { counters.digestEntriesOutbound += UInt64(entries.count) }
         if case .delta(_, let nodes) = message { countOutbound(nodes) }
         out.append(.send(message, to: address))
+    }
+
+    /// Counts what was not taken. `source`: empty where it is not known.
+    mutating func reject(_ reason: GossipRejection, _ source: String) {
+        counters.rejected[reason, default: 0] += 1
+        guard now >= nextRejectionLine[reason] ?? 0 else { return }
+        nextRejectionLine[reason] = now + 10_000
+        out.append(.log(.rejected(reason, from: source)))
     }
 
     mutating func countOutbound(_ nodes: [NodeDelta]) {

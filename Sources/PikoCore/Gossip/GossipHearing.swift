@@ -8,22 +8,22 @@ extension Gossip {
             receive(try GossipMessage.read(bytes), from: source)
         } catch {
             counters.packetBytesInbound += UInt64(bytes.count)
-            counters.malformed += 1
+            reject(GossipEnvelope.isSealed(bytes) ? .sealed : .malformed, source)
         }
     }
 
     mutating func receive(_ message: GossipMessage, from source: String) {
         let size = GossipSize.packet(message)
-        counters.packetBytesInbound += UInt64(size)
+        counters.packetBytesInbound += UInt64(size + settings.envelope)
         switch message {
         case .digest(let peer, let isRequest, let entries):
-            guard isAnother(peer, source) else { return }
+            guard isAnother(peer, source), isHeard(peer, source) else { return }
             hear(digest: entries, from: peer, isRequest: isRequest)
         case .delta(let peer, let nodes):
-            guard isAnother(peer, source) else { return }
+            guard isAnother(peer, source), isHeard(peer, source) else { return }
             hear(delta: nodes, from: peer, isLarge: size > settings.maxPacketSize / 2)
         case .join, .leave:
-            counters.malformed += 1
+            reject(.malformed, source)
         }
     }
 
@@ -35,6 +35,17 @@ extension Gossip {
             out.append(.log(.sameID(address: source)))
         }
         return false
+    }
+
+    /// Packets of nodes that are not known are counted, and looked at so many a second: anybody can make one up.
+    private mutating func isHeard(_ peer: GossipPeer, _ source: String) -> Bool {
+        guard members[peer.id] == nil else { return true }
+        counters.unknownNodePackets += 1
+        guard strangers.take(now) else {
+            reject(.bound, source)
+            return false
+        }
+        return true
     }
 
     private func isNamed(_ peer: GossipPeer) -> Bool {
@@ -169,7 +180,7 @@ extension Gossip {
         counters.connectionsInbound += 1
         counters.streamBytesInbound += UInt64(bytes.count)
         let reply = reply(to: bytes)
-        if reply.isEmpty { counters.malformed += 1 }
+        if reply.isEmpty { reject(GossipEnvelope.isSealed(bytes) ? .sealed : .malformed, "") }
         counters.streamBytesOutbound += UInt64(reply.count)
         out.append(.answer(reply))
     }
@@ -219,7 +230,7 @@ extension Gossip {
         dialing[address] = nil
         counters.streamBytesInbound += UInt64(bytes.count)
         guard let reply = try? GossipReply.read(bytes, toJoin: true) else {
-            counters.malformed += 1
+            reject(.malformed, address)
             return
         }
         // One address may be now this node, now another: it is asked again.

@@ -9,19 +9,23 @@ public struct GossipSettings: Sendable {
     public var adminAddress: String
     /// Milliseconds between digests.
     public var interval: UInt64
+    /// Without what sealing adds.
     public var maxPacketSize: Int
+    /// Bytes that sealing adds to a packet.
+    public var envelope: Int
     /// Versions of this life are above it: microseconds since 1970, so that every life writes above the one before. 0: from 1.
     public var versionBase: UInt64
 
     public init(
         peer: GossipPeer, proxyAddress: String, adminAddress: String, interval: UInt64 = 100, maxPacketSize: Int = 1400,
-        versionBase: UInt64 = 0
+        versionBase: UInt64 = 0, envelope: Int = 0
     ) {
         self.peer = peer
         self.proxyAddress = proxyAddress
         self.adminAddress = adminAddress
         self.interval = max(interval, 1)
-        self.maxPacketSize = max(maxPacketSize, 512)
+        self.maxPacketSize = max(maxPacketSize, 512) - envelope
+        self.envelope = envelope
         self.versionBase = versionBase
     }
 }
@@ -46,6 +50,8 @@ public enum GossipEvent: Sendable {
     case listeners(endpoint: String, Int)
     /// This node leaves; it goes on answering.
     case leave
+    /// Something came that was not taken: to be counted, and perhaps told.
+    case rejected(GossipRejection, from: String)
 }
 
 /// What a node wants done.
@@ -87,6 +93,8 @@ public enum GossipFact: Equatable, Sendable {
     case endpointTooLong(bytes: Int)
     /// This process stood still for so long.
     case paused(milliseconds: UInt64)
+    /// Something was not taken; said of each reason now and then.
+    case rejected(GossipRejection, from: String)
 }
 
 /// Totals, named after the original's `piko_gossip_*_total`.
@@ -101,9 +109,11 @@ public struct GossipCounters: Equatable, Sendable {
     public var digestEntriesOutbound: UInt64 = 0
     public var deltaEntriesInbound: UInt64 = 0
     public var deltaEntriesOutbound: UInt64 = 0
-    /// Ours alone: messages that are none, and digests not answered because there were too many.
-    public var malformed: UInt64 = 0
+    /// Ours alone: what was not taken, by reason; digests not answered because there were too many; packets of nodes not known before.
+    public var rejected: [GossipRejection: UInt64] = [:]
     public var unanswered: UInt64 = 0
+    public var unknownNodePackets: UInt64 = 0
+    public var malformed: UInt64 { rejected[.malformed] ?? 0 }
 
     public init() {}
 }

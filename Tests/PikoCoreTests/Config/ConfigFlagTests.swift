@@ -93,6 +93,29 @@ struct ConfigFlagTests {
         #expect(text.count < 150)
     }
 
+    @Test("flags: gossip keys read in hex and base64, several at once; what is no key of 32 bytes, or the same twice, is not shown")
+    func gossipKeys() throws {
+        let hex = String(repeating: "0a", count: 32)
+        let base64 = String(repeating: "/", count: 42) + "8="
+        func read(_ text: String) throws -> [GossipSecret] {
+            var configuration = ServerConfiguration()
+            let reader = FlagReader(ServerConfiguration.keys)
+            try reader.apply(try reader.split(["--cluster.gossip.keys", text]), to: &configuration)
+            return configuration.cluster.gossip.keys
+        }
+        #expect(try read("\(hex),\(base64)").map(\.bytes) == [[UInt8](repeating: 10, count: 32), [UInt8](repeating: 255, count: 32)])
+        #expect(try read(String(base64.dropLast())).first?.bytes == [UInt8](repeating: 255, count: 32))
+        for wrong in ["", "s3cret", String(hex.dropLast()), hex + "0", "g" + hex.dropFirst(), base64 + "=", base64.dropFirst() + "", "\(hex),\(hex.uppercased())", String(repeating: "/", count: 42) + "9="] {
+            do {
+                let keys = try read(wrong)
+                #expect(wrong.isEmpty && keys.isEmpty, "\(wrong)")
+            } catch let error as ConfigurationError {
+                #expect(error.message == "--cluster.gossip.keys: expected different keys of 32 bytes, each in 64 hex digits or in base64")
+            }
+        }
+        #expect("\(try read(hex))" == "[[secret]]")
+    }
+
     @Test("flags: secrets are not shown in errors")
     func secrets() {
         var agent = AgentConfiguration()

@@ -28,7 +28,7 @@ struct ConfigSurfaceTests {
         let upstream = ["rebalance.threshold", "rebalance.shed_rate", "rebalance.min_conns", "tenants", "limits.sessions", "limits.streams_per_session"]
         let cluster = [
             "node_id", "node_id_prefix", "join", "join_timeout", "abort_if_join_fails", "gossip.bind_addr", "gossip.advertise_addr",
-            "gossip.interval", "gossip.max_packet_size",
+            "gossip.interval", "gossip.max_packet_size", "gossip.keys",
         ]
         let expected = below("proxy", port + ["timeout", "load_balancing", "limits.connections"] + Self.accessLog + http) + below("upstream", port + upstream)
             + below("admin", port) + below("cluster", cluster) + ["log.level", "log.subsystems", "engine.loops", "grace_period"]

@@ -131,9 +131,21 @@ import Testing
         #expect(node.nodes.count <= Gossip.Limit.nodes + 1)
         let twin = GossipPeer(id: "node-a", address: "elsewhere:1")
         #expect(node.handle(.message(.digest(from: twin, isRequest: true, []), from: "e:1"), now: 4) == [.log(.sameID(address: "e:1"))])
-        #expect(node.handle(.packet([9, 9, 9], from: "h:1"), now: 5) == [])
+        #expect(node.handle(.packet([9, 9, 9], from: "h:1"), now: 5) == [.log(.rejected(.malformed, from: "h:1"))])
+        #expect(node.handle(.packet([0xC1, 1, 9], from: "h:1"), now: 5) == [.log(.rejected(.sealed, from: "h:1"))])
         #expect(node.handle(.request([1, 0, 0x80]), now: 5) == [.answer([])])
-        #expect(node.counters.malformed == 2)
+        #expect(node.counters.malformed == 2 && node.counters.rejected[.sealed] == 1)
+    }
+
+    @Test("packets of unknown nodes are counted, and looked at two hundred times a second, no more")
+    func strangers() {
+        var node = node("a", port: 28000)
+        for number in 0..<2_000 {
+            let peer = GossipPeer(id: "n\(number)", address: "h:\(number + 1)")
+            _ = node.handle(.message(.digest(from: peer, isRequest: false, []), from: peer.address), now: 1_000)
+        }
+        #expect(node.counters.unknownNodePackets == 2_000 && node.nodes.count <= 501)
+        #expect(node.counters.rejected[.bound] ?? 0 >= 1_500)
     }
 
     @Test("a flood of digests is answered a thousand times a second, no more")

@@ -27,10 +27,15 @@ struct SimulatedCluster {
         /// Grows with each life, to tell a reply to an earlier one.
         var life = 0
         var seeds: [String]
+        /// Under keys its packets and connections are sealed.
+        var keys: [any GossipSharedKey] = []
+        var packets: SealedPackets?
     }
 
     private enum Happening {
         case event(node: Int, life: Int?, from: Int, GossipEvent)
+        /// Where sender or receiver has keys.
+        case datagram(node: Int, from: Int, [UInt8])
         case call(from: Int, life: Int, address: String, [UInt8], isJoin: Bool)
         case reply(to: Int, life: Int, from: Int, address: String, [UInt8])
     }
@@ -45,6 +50,8 @@ struct SimulatedCluster {
     /// Called with each change a node names.
     var onChange: ((_ observer: Int, _ now: UInt64, ClusterChange) -> Void)?
     var interval: UInt64 = 100
+    /// Called with each packet that goes under keys.
+    var onDatagram: ((_ from: Int, _ to: Int, [UInt8]) -> Void)?
     /// Pairs that cannot reach each other, the lower first.
     var cuts: Set<[Int]> = []
 
@@ -71,7 +78,9 @@ struct SimulatedCluster {
         addresses[nodes[index].address] = index
         let settings = GossipSettings(
             peer: GossipPeer(id: nodes[index].id, address: nodes[index].address), proxyAddress: "p\(index):8000",
-            adminAddress: "a\(index):8002", interval: interval, versionBase: hasClock ? (1_700_000_000_000 + now) * 1000 : 0)
+            adminAddress: "a\(index):8002", interval: interval, versionBase: hasClock ? (1_700_000_000_000 + now) * 1000 : 0,
+            envelope: nodes[index].keys.isEmpty ? 0 : GossipEnvelope.packetSize)
+        beginSealing(index)
         nodes[index].gossip = Gossip(settings, random: GossipRandom(seed: random.next()), now: now)
         nodes[index].view = ClusterView(localID: nodes[index].id)
         nodes[index].life += 1
@@ -82,6 +91,23 @@ struct SimulatedCluster {
         }
         handle(index, .tick)
     }
+
+    private mutating func beginSealing(_ index: Int) {
+        let keys = nodes[index].keys
+        guard !keys.isEmpty else { return nodes[index].packets = nil }
+        nodes[index].packets = SealedPackets(keys, life: randomBytes(), epoch: random.next(), now: now)
+    }
+
+    /// Other keys for a node that runs.
+    mutating func use(_ index: Int, keys: [any GossipSharedKey]) {
+        nodes[index].keys = keys
+        nodes[index].packets?.use(keys)
+    }
+
+    private mutating func randomBytes() -> [UInt8] { PacketEnvelope.bytes(random.next(), 8) + PacketEnvelope.bytes(random.next(), 8) }
+
+    /// A packet that somebody sends from anywhere.
+    mutating func inject(_ bytes: [UInt8], into node: Int, as from: Int) { receive(bytes, node, from) }
 
     mutating func startAll(hasClock: Bool = true) {
         for index in nodes.indices { start(index, hasClock: hasClock) }
@@ -137,6 +163,8 @@ struct SimulatedCluster {
             guard life == nil || life == nodes[node].life, connected(from, node) else { return }
             if case .tick = event, let next = nodes[node].gossip?.nextTick, next > now { return }
             handle(node, event)
+        case .datagram(let node, let from, let bytes):
+            if connected(from, node) { receive(bytes, node, from) }
         case .call(let from, let life, let address, let bytes, let isJoin):
             call(from, life, address, bytes, isJoin: isJoin)
         case .reply(let to, let life, let from, let address, let bytes):
@@ -149,10 +177,55 @@ struct SimulatedCluster {
     private mutating func call(_ from: Int, _ life: Int, _ address: String, _ bytes: [UInt8], isJoin: Bool) {
         var answer: [UInt8] = []
         if let index = addresses[address], connected(from, index), !nodes[index].isFrozen, nodes[index].gossip != nil {
-            handle(index, .request(bytes[...])) { answer = $0 }
+            answer = converse(from, index, bytes)
             if isJoin { later(.reply(to: from, life: life, from: index, address: address, answer), after: 3) }
         } else if isJoin {
             later(.reply(to: from, life: life, from: from, address: address, []), after: 500)
+        }
+    }
+
+    /// Question and answer over a connection, sealed at the ends that have keys. Empty where they do not understand each other.
+    private mutating func converse(_ from: Int, _ index: Int, _ bytes: [UInt8]) -> [UInt8] {
+        let ends = (nodes[from].keys, nodes[index].keys)
+        var answer: [UInt8] = []
+        if ends.0.isEmpty, ends.1.isEmpty {
+            handle(index, .request(bytes[...])) { answer = $0 }
+            return answer
+        }
+        guard !ends.0.isEmpty, !ends.1.isEmpty else { return [] }
+        var asking = SealedExchange(asking: bytes, keys: ends.0, random: randomBytes())
+        var answering = SealedExchange(answeringWith: ends.1, random: randomBytes())
+        guard let greeting = sent(answering.receive(asking.opening)), let question = sent(asking.receive(greeting)),
+            let text = text(answering.receive(question))
+        else { return [] }
+        handle(index, .request(text[...])) { answer = $0 }
+        return answer.isEmpty ? [] : self.text(asking.receive(answering.answer(answer))) ?? []
+    }
+
+    private func sent(_ steps: [SealedExchange.Step]) -> [UInt8]? {
+        for case .send(let bytes) in steps { return bytes }
+        return nil
+    }
+
+    private func text(_ steps: [SealedExchange.Step]) -> [UInt8]? {
+        var all: [UInt8] = []
+        for case .text(let text, let isLast) in steps {
+            all += text
+            if isLast { return all }
+        }
+        return nil
+    }
+
+    private mutating func receive(_ bytes: [UInt8], _ node: Int, _ from: Int) {
+        guard nodes[node].gossip != nil, !nodes[node].isFrozen else { return }
+        let source = nodes[from].address
+        guard nodes[node].packets != nil else { return handle(node, .packet(bytes[...], from: source)) }
+        switch nodes[node].packets!.open(bytes[...], now: now) {
+        case .message(let message): handle(node, .message(message, from: source))
+        case .answer(let packet, _): carry(packet, from: node, to: source)
+        case .held(let packet, let address): carry(packet, from: node, to: address)
+        case .rejected(let reason): handle(node, .rejected(reason, from: source))
+        case .nothing: break
         }
     }
 
@@ -190,10 +263,24 @@ struct SimulatedCluster {
         largestPacket = max(largestPacket, GossipSize.packet(message))
         guard let to = addresses[address], chance() >= network.loss else { return }
         let source = nodes[from].address
+        if nodes[from].packets != nil || nodes[to].packets != nil {
+            let bytes = message.bytes
+            return carry(nodes[from].packets?.seal(bytes, to: address, now: now) ?? bytes, from: from, to: address)
+        }
         let event = network.asBytes ? GossipEvent.packet(message.bytes[...], from: source) : .message(message, from: source)
         for _ in 0..<(network.repeats > 0 && chance() < network.repeats ? 2 : 1) {
             let delay = network.delay.lowerBound + random.next() % (network.delay.upperBound - network.delay.lowerBound + 1)
             later(.event(node: to, life: nil, from: from, event), after: delay)
+        }
+    }
+
+    private mutating func carry(_ bytes: [UInt8], from: Int, to address: String) {
+        largestPacket = max(largestPacket, bytes.count)
+        guard let to = addresses[address] else { return }
+        onDatagram?(from, to, bytes)
+        for _ in 0..<(network.repeats > 0 && chance() < network.repeats ? 2 : 1) {
+            let delay = network.delay.lowerBound + random.next() % (network.delay.upperBound - network.delay.lowerBound + 1)
+            later(.datagram(node: to, from: from, bytes), after: delay)
         }
     }
 
