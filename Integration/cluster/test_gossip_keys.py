@@ -5,6 +5,7 @@
 import errno
 import json
 import secrets
+import signal
 import socket
 import struct
 import threading
@@ -269,6 +270,40 @@ def test_keys_are_exchanged_by_restarts_without_an_outage(piko, service):
     late = start(piko, "late", "--cluster.join", places[0], "--cluster.join-timeout", "1s", "--cluster.abort-if-join-fails=false", *keys(OLD))
     eventually(lambda: rejected(nodes[0]).get("unknown_key", 0) > 0)
     assert "late" not in members(nodes[0]) and list(members(late)) == ["late"]
+
+
+def test_keys_are_exchanged_by_sighup(piko, tmp_path):
+    """The same without a restart: nobody loses sight of anybody, and what is neither key nor list changes nothing."""
+    files = [tmp_path / f"{name}.yaml" for name in ("one", "two", "three")]
+
+    def write(file, *texts):
+        file.write_text("cluster: {gossip: {keys: [%s]}}\n" % ", ".join(f'"{text}"' for text in texts))
+
+    nodes = []
+    for file in files:
+        write(file, OLD)
+        join = ["--cluster.join", nodes[0].gossip] if nodes else []
+        nodes.append(start(piko, file.stem, "--config.path", file, *join))
+    all_active(nodes)
+
+    def reload(node, file, *texts):
+        answers = ("configuration read again", "configuration not changed")
+        before = len([line for line in node.lines() if line["msg"] in answers])
+        write(file, *texts)
+        node.signal(signal.SIGHUP)
+        return eventually(lambda: [line for line in node.lines() if line["msg"] in answers][before:], what="an answer to SIGHUP")[0]
+
+    for texts in ([OLD, NEW], [NEW, OLD], [NEW]):
+        for node, file in zip(nodes, files):
+            assert reload(node, file, *texts)["applied"] == "cluster.gossip.keys"
+    late = start(piko, "late", "--cluster.join", nodes[0].gossip, *keys(NEW))
+    all_active([*nodes, late])
+    for node, file in zip(nodes, files):
+        assert not set(rejected(node)) - {"stale", "replayed"}, rejected(node)
+        assert not [line for line in node.lines() if line["msg"] in ("node unreachable", "node left")]
+        assert "cluster.gossip.keys" in reload(node, file)["error"] and "cluster.gossip.keys" in reload(node, file, "short")["error"]
+        assert OLD not in node.log and NEW not in node.log
+    all_active([*nodes, late])
 
 
 def test_another_library_with_the_key_is_heard_and_sealed_bytes_hide_what_they_say(piko):

@@ -132,13 +132,11 @@ final class GossipShell {
         port.send(packets?.seal(bytes, to: target, now: loop.now) ?? bytes, to: address)
     }
 
-    /// Other keys from now on: the first seals, any opens.
-    /// - Returns: false, and no change, where gossip would begin or cease to be sealed: that takes a restart.
-    func use(keys secrets: [GossipSecret]) -> Bool {
-        guard let sealing = GossipSealing(secrets), packets != nil else { return secrets.isEmpty && packets == nil }
+    /// Other keys from now on: the first seals, any opens. Whether there are any at all stays as it was.
+    func use(keys secrets: [GossipSecret]) {
+        guard sealing != nil, let sealing = GossipSealing(secrets) else { return }
         self.sealing = sealing
         packets?.use(sealing.keys)
-        return true
     }
 
     /// An endpoint of this node has so many tunnels now.

@@ -32,7 +32,10 @@ final class ControlLoop: EndingControl {
     func listen(at address: SocketAddress) throws(EngineError) { try port.listen(at: address) }
 
     /// What is new in the configuration and concerns the node as a whole.
-    func configure(_ configuration: ServerConfiguration) { rebalancer.configure(configuration.upstream.rebalance) }
+    func configure(_ configuration: ServerConfiguration) {
+        rebalancer.configure(configuration.upstream.rebalance)
+        gossip?.use(keys: configuration.cluster.gossip.keys)
+    }
 
     /// Ends everything on the loop.
     func end() {

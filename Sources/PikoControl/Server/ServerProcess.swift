@@ -32,15 +32,21 @@ public final class ServerProcess {
             } start: { face in
                 try start(node, face)
             } reload: { face in
-                live.reload { apply($0, node, face) }
+                live.reload { plan throws(ConfigurationError) in try apply(plan, node, face) }
             } drain: { face in
                 ServerDrain(node: node, control: face, frame: frame).run()
             }
         }
     }
 
-    private func apply(_ plan: ReloadPlan<ServerConfiguration>, _ node: ServerNode, _ face: LoopBound<ControlLoop>) {
+    private func apply(
+        _ plan: ReloadPlan<ServerConfiguration>, _ node: ServerNode, _ face: LoopBound<ControlLoop>
+    ) throws(ConfigurationError) {
         let configuration = plan.configuration
+        // Nodes with keys and nodes without do not understand each other: one alone cannot change sides.
+        guard configuration.cluster.gossip.keys.isEmpty == live.current.cluster.gossip.keys.isEmpty else {
+            throw ConfigurationError("cluster.gossip.keys: expected other keys; to begin or end encrypting takes a restart of all nodes")
+        }
         node.configure(configuration)
         face.post { $0.configure(configuration) }
     }

@@ -104,10 +104,10 @@ extension ServerConfiguration {
             advertise(\.advertiseAddr),
             .init("interval", \.interval, .positiveDuration, "Time between rounds of gossip."),
             .init("max_packet_size", \.maxPacketSize, .integer(256...65507), "The largest packet sent, in bytes."),
-            .init(
+            ConfigurationKey(
                 "keys", \.keys, .gossipSecrets,
                 "Secrets shared by all nodes, 32 bytes each: the first encrypts, any of them opens. Without: nothing is encrypted, and whoever reaches the port is believed."
-            ),
+            ).live(),
         ]
     }
 

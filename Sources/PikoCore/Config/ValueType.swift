@@ -88,12 +88,14 @@ extension ValueType<String> {
 }
 
 extension ValueType<[String]> {
-    static var texts: Self { .list("a list of texts", read: { $0 }, write: { $0.joined(separator: ",") }) }
+    static var texts: Self { .list("LIST", "a list of texts", read: { $0 }, write: { $0.joined(separator: ",") }) }
 }
 
 extension ValueType {
-    fileprivate static func list(_ expected: String, read: @escaping ([String]) -> Value?, write: @escaping (Value) -> String) -> Self {
-        var type = Self("LIST", expected, read: read, write: write)
+    fileprivate static func list(
+        _ placeholder: String, _ expected: String, read: @escaping ([String]) -> Value?, write: @escaping (Value) -> String
+    ) -> Self {
+        var type = Self(placeholder, expected, read: read, write: write)
         type.isList = true
         return type
     }
@@ -114,7 +116,7 @@ extension ValueType<[GossipSecret]> {
             return secrets.count == texts.count && Set(secrets).count == secrets.count ? secrets : nil
         }
         let expected = "different keys of 32 bytes, each in 64 hex digits or in base64"
-        var type = Self.list(expected, read: read) { $0.map(\.text).joined(separator: ",") }
+        var type = Self.list("KEYS", expected, read: read) { $0.map(\.text).joined(separator: ",") }
         type.isSecret = true
         return type
     }

@@ -39,7 +39,7 @@ struct ReloadPlanTests {
 
     private static let liveOfServer = [
         "proxy.timeout", "proxy.load_balancing", "proxy.http.", "proxy.access_log.", "proxy.limits.", "upstream.limits.", "upstream.rebalance.",
-        "log.", "grace_period",
+        "log.", "grace_period", "cluster.gossip.keys",
     ]
 
     @Test("reload: exactly the documented keys of a server are live")
@@ -72,6 +72,7 @@ struct ReloadPlanTests {
         case "LEVEL": return "error"
         case "ADDRESS": return "h:1"
         case "WHERE": return "cluster"
+        case "KEYS": return String(repeating: "7f", count: GossipSecret.size)
         default: return "x"
         }
     }
