@@ -27,7 +27,7 @@ extension TunnelSessionHandler {
 
 /// Bounds and clocks of a session. 0 means the default of the engine.
 public struct TunnelSettings: Sendable {
-    /// True at the agent's end, which dialled: it opens odd ids (and never does).
+    /// True at the end that dialled: an agent's, which opens no streams, or a node's with another, which opens all, with odd ids.
     public var isClient: Bool
     public var maxStreams: UInt32 = 0
     public var maxUnacknowledged: UInt32 = 0

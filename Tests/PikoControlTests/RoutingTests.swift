@@ -85,6 +85,29 @@ import Testing
         }
     }
 
+    @Test("a node that says where its tunnels are is asked for a session, once while it knows none, and nothing waits for that")
+    func unknownSession() throws {
+        try NodeStage.run { stage in
+            let other = try TestSocket.listening()
+            stage.add("other", at: other.port)
+            let client = try stage.connect()
+            try client.send(Self.get)
+            let peer = try other.accept()
+            try peer.serve("HTTP/1.1 200 OK\r\nx-piko-loops: 3\r\nContent-Length: 5\r\n\r\nhello")
+            #expect(try client.read(Self.answer.utf8.count) == Self.answer)
+            for round in 0..<3 {
+                try client.send(Self.get)
+                try peer.serve(Self.answer)
+                #expect(try client.read(Self.answer.utf8.count) == Self.answer)
+                guard round == 0 else { continue }
+                let dial = try other.accept().serve("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                #expect(dial.hasPrefix("GET /_piko/v1/node HTTP/1.1\r\n") && dial.contains("\r\nx-piko-loop: 3\r\n"))
+                #expect(dial.contains("\r\nUpgrade: websocket\r\n") && dial.contains("\r\nx-piko-forward: true\r\n"))
+            }
+            #expect(stage.requests == ["other": 4])
+        }
+    }
+
     @Test("a host name finds another node's endpoint that differs in case only")
     func caseFolding() throws {
         try NodeStage.run { stage in

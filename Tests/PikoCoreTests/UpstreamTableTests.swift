@@ -32,6 +32,17 @@ import Testing
         #expect(table.endpointCount == 0)
     }
 
+    @Test("select: who cannot leave its loop gets tunnels of that loop only, in turn")
+    func bound() {
+        var (table, ids) = table([0, 1, 1])
+        let chosen = (0..<4).map { _ in table.select(endpoint: "web", home: 1, isBound: true, excluding: []) }
+        #expect(chosen == [ids[1], ids[2], ids[1], ids[2]])
+        #expect(table.select(endpoint: "web", home: 2, isBound: true, excluding: []) == nil)
+        #expect(table.select(endpoint: "web", home: 0, isBound: true, excluding: [ids[0]]) == nil)
+        #expect(table.loops(of: "web") == [0, 1, 1])
+        #expect(table.loops(of: "other") == [])
+    }
+
     @Test("select: what was tried is not tried again")
     func exclusion() {
         var (table, ids) = table([0, 0])

@@ -24,7 +24,7 @@ typedef struct cuv_yamux_events {
 } cuv_yamux_events;
 
 typedef struct cuv_yamux_config {
-    bool client;                 ///< odd stream ids when opening; the agent's end. The server's end opens even ids from 2.
+    bool client;                 ///< odd stream ids when opening; the end that dialled. The other end opens even ids from 2.
     uint32_t max_streams;        ///< open at once; beyond: the peer's are refused with RST, ours fail with CUV_E_LIMIT. 0: 65,536
     uint32_t max_unacknowledged; ///< streams of ours waiting for ACK; beyond they wait their turn. 0: 256, what the original allows
     uint32_t max_window;         ///< bytes a stream's receive window may grow to. 0: 16 MiB

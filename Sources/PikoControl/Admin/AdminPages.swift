@@ -60,12 +60,15 @@ final class AdminPages {
     }
 
     private func metrics(_ answer: @escaping (AdminAnswer) -> Void) {
-        Gathering.start(from: node.loops, to: loop) { ($0.metrics.snapshot, $0.otherNodes.requests) } completion: { [self] parts in
+        Gathering.start(from: node.loops, to: loop) {
+            ($0.metrics.snapshot, $0.otherNodes.requests, $0.otherNodes.sharedRequests)
+        } completion: { [self] parts in
             var proxy = ProxySnapshot()
             var upstreams = upstreams
             for part in parts {
                 proxy.add(part.0)
                 upstreams.remoteRequests.merge(part.1, uniquingKeysWith: +)
+                upstreams.sharedRequests.merge(part.2, uniquingKeysWith: +)
             }
             var page = PrometheusText()
             page.add([(labels: [], snapshot: proxy)], prefix: "piko_proxy")

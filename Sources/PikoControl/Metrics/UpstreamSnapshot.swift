@@ -12,6 +12,8 @@ public struct UpstreamSnapshot: Equatable, Sendable {
     public var upstreamRequests: UInt64 = 0
     /// Requests that went to another node, by its id.
     public var remoteRequests: [String: UInt64] = [:]
+    /// Those of them that shared a session.
+    public var sharedRequests: [String: UInt64] = [:]
 
     public init() {}
 }
@@ -26,5 +28,7 @@ extension PrometheusText {
         sample(snapshot.upstreamRequests)
         begin("piko_upstreams_remote_requests_total", .counter, "Requests sent to other nodes.")
         for (node, count) in snapshot.remoteRequests.sorted(by: { $0.key < $1.key }) { sample([("node_id", node)], count) }
+        begin("piko_upstreams_shared_requests_total", .counter, "Requests sent to other nodes within a shared session.")
+        for (node, count) in snapshot.sharedRequests.sorted(by: { $0.key < $1.key }) { sample([("node_id", node)], count) }
     }
 }

@@ -46,6 +46,8 @@ public final class ConnectionPool {
     public private(set) var settings: ConnectionPoolSettings
     /// Another node is reached, not a service.
     public let isOfNode: Bool
+    /// The sessions to the same node; nil: it is a service.
+    var sessions: NodeSessions?
     private let loop: EventLoop
     private let log: Log
     /// The one idle for the longest time is first.

@@ -17,6 +17,10 @@ public final class HTTPProxy {
     let accessLog: AccessLog?
     /// Takes TCP clients; nil: there are none here. Held until `abortAll`: a weak reference would make every other one to it slow.
     public var tcpTunnels: (any TCPTunnelHook)?
+    /// Takes the sessions of other nodes; nil: there are none here.
+    var memberSessions: MemberSessions?
+    /// The loop of each tunnel of an endpoint on this node; nil: nobody wants to know.
+    var loops: ((_ endpoint: String, _ isHostName: Bool) -> [Int])?
     /// Who may say that it forwards for others; nil: nobody.
     public var membership: Membership?
     /// Sends a connection to the proxy of another loop, which gives it to `land`. False: that loop has ended. nil: nothing ever moves.
@@ -75,6 +79,13 @@ public final class HTTPProxy {
         add(ProxyConnection(connection, proxy: self)).start()
     }
 
+    /// Takes over a stream that a member has opened in its session with this loop.
+    func serveStream(ofMember stream: Connection) {
+        let connection = add(ProxyConnection(stream, proxy: self))
+        connection.isOfSession = true
+        connection.start()
+    }
+
     /// Takes over a connection that comes from another loop.
     public func land(_ moving: MovingConnection, _ arrival: ProxyArrival) {
         guard !isCut else {
@@ -118,6 +129,7 @@ public final class HTTPProxy {
     public func abortAll() {
         isDraining = true
         tcpTunnels = nil
+        memberSessions = nil
         isCut = true
         for connection in connections { connection.cut() }
     }

@@ -28,6 +28,7 @@ extension ProxyConnection {
         tunnel = nil
         pool = nil
         bodyToCome = 0
+        hasTriedSession = false
         moves = 0
         selected = nil
         readDeadline = .max

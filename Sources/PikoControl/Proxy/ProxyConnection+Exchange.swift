@@ -54,7 +54,9 @@ extension ProxyConnection {
         request.isHostName = endpointIsFromHost
         request.localOnly = reach == .here
         request.remoteOnly = reach == .otherNodes
-        request.home = requestsServed > 0 ? proxy.index : nil
+        request.isBound = isOfSession
+        request.home = requestsServed > 0 || isOfSession ? proxy.index : nil
+        request.mayShare = exchange.isHeld && !traits.isUpgrade && !hasTriedSession
         request.selected = selected
         request.tried = tried
         request.triedNodes = triedNodes
@@ -77,6 +79,8 @@ extension ProxyConnection {
         record.node = opened.pool?.settings.node
         upstreamIsReused = opened.isReused
         upstreamMayRefuse = opened.mayRefuse
+        upstreamIsShared = opened.isShared
+        if opened.isShared { hasTriedSession = true }
         upstreamIsStale = false
         upstreamIsDirty = false
         responseScanner.reset()
@@ -114,13 +118,13 @@ extension ProxyConnection {
         uploadBytesSeen = upload?.bytes ?? bodyToCome
     }
 
-    /// The message as another node gets it: its connection goes on, and it is not to add anything for the client again.
+    /// The message as another node gets it: its connection goes on unless it is a stream, and it is not to add anything for the client again.
     private func forNode(_ message: HeadWriter) -> UnsafeRawBufferPointer {
         let writer = proxy.writer
         writer.clear()
         writer.append(UnsafeRawBufferPointer(rebasing: message.bytes[..<hopPart.lowerBound]))
         writeTrail(to: writer)
-        if traits.isUpgrade {
+        if traits.isUpgrade || upstreamIsShared {
             writer.append(UnsafeRawBufferPointer(rebasing: message.bytes[hopPart.lowerBound...]))
             return writer.bytes
         }
@@ -181,6 +185,7 @@ extension ProxyConnection {
         var rewrite = ResponseRewrite()
         rewrite.connection = response.isUpgrade ? .implied : connectionOption(closes: closes)
         rewrite.removesChunks = removesChunks
+        if tellsLoops { rewrite.loops = proxy.loops?(endpoint, endpointIsFromHost) ?? [] }
         proxy.responseHead.write(rewrite, to: writer)
         if let accessEntry { proxy.accessLog?.respond(accessEntry) { visit(proxy.responseHead.fields, $0) } }
         let length = inlineLength
@@ -188,6 +193,9 @@ extension ProxyConnection {
         if let length { writer.append(UnsafeRawBufferPointer(rebasing: responseRest[..<length])) }
         downstream.write(writer.bytes, more: length == nil && !response.isUpgrade)
     }
+
+    /// A node of ours forwarded this over a connection of its own, and would rather know where the tunnels are.
+    private var tellsLoops: Bool { isForwarded && traits.hasTrail && !isOfSession && tunnel != nil && !response.isUpgrade }
 
     private var removesChunks: Bool { traits.version == .http10 && response.framing == .chunked }
 
@@ -274,11 +282,19 @@ extension ProxyConnection {
         let option = connectionOption(closes: closes)
         let bodyCount = ErrorResponse.append(
             status: status, text: text, date: proxy.date.text(at: TimeOfDay.seconds), connection: option,
-            omitsBody: traits.method == .head, isRefusal: isRefusal, to: writer)
+            omitsBody: traits.method == .head, isRefusal: isRefusal, loops: isRefusal ? loopsElsewhere : [], to: writer)
         record.status = status
         record.failure = text
         record.responseBytes = UInt64(bodyCount)
         downstream.write(writer.bytes)
+    }
+}
+
+extension ProxyConnection {
+    /// For a member that was wrong about the loop: where the tunnels are instead.
+    private var loopsElsewhere: [Int] {
+        guard isOfSession else { return [] }
+        return proxy.loops?(endpoint, endpointIsFromHost).filter { $0 != proxy.index } ?? []
     }
 }
 

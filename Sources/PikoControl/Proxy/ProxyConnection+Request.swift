@@ -145,7 +145,7 @@ extension ProxyConnection {
 
     /// A node that said that its stream ends with this request need not hear it again.
     private var clientKnowsEnd: Bool {
-        proxy.settings.role == .agent && traits.version == .http11 && !traits.keepAlive
+        (isOfSession || proxy.settings.role == .agent) && traits.version == .http11 && !traits.keepAlive
     }
 
     private func rewrite() -> RequestRewrite {
@@ -179,6 +179,7 @@ extension ProxyConnection {
 
     /// Whether the client is another node of the cluster: asked of the membership once, and again when that has changed.
     private func isFromMember() -> Bool {
+        if isOfSession { return true }  // asked when the stream was accepted
         guard let membership = proxy.membership else { return false }
         let version = membership.version()
         if version != memberVersion {
@@ -236,8 +237,18 @@ extension ProxyConnection {
                 forwardTunnel(head, name, bytes, count)
                 return nil
             case .elsewhere(let tunnel):
-                if moves < HTTPExchange.mostAttempts, moveUnread(bytes, to: tunnel) { return bytes.count }
+                if moves < HTTPExchange.mostAttempts, moveUnread(bytes, to: tunnel.loop, tunnel) { return bytes.count }
                 refusal = .noUpstreams
+            case .none(let error): refusal = error
+            }
+        } else if ReservedPath.isNodeSession(head.pathAndQuery), let sessions = proxy.memberSessions, isFromMember() {
+            switch sessions.takeOver(downstream, head) {
+            case .taken:
+                leaveProxy()
+                return count
+            case .elsewhere(let loop):
+                if moves < HTTPExchange.mostAttempts, moveUnread(bytes, to: loop, nil) { return bytes.count }
+                refusal = .overloaded
             case .none(let error): refusal = error
             }
         }
@@ -281,15 +292,19 @@ extension ProxyConnection {
         beginRecord(head)
         record.status = 101
         endRecord(.complete)
+        leaveProxy()
+    }
+
+    private func leaveProxy() {
         state = .over
         deadline = .max
         proxy.remove(self)
     }
 
     /// Moves with the whole request unread: it is read again there.
-    private func moveUnread(_ bytes: UnsafeRawBufferPointer, to tunnel: TunnelID) -> Bool {
-        let arrival = ProxyArrival(selected: tunnel, moves: moves + 1, requestsServed: requestsServed, clientEnded: clientEnded, request: nil)
-        return downstream.queued == 0 && move(with: bytes, arrival, to: tunnel.loop)
+    private func moveUnread(_ bytes: UnsafeRawBufferPointer, to loop: Int, _ selected: TunnelID?) -> Bool {
+        let arrival = ProxyArrival(selected: selected, moves: moves + 1, requestsServed: requestsServed, clientEnded: clientEnded, request: nil)
+        return downstream.queued == 0 && move(with: bytes, arrival, to: loop)
     }
 }
 
@@ -304,6 +319,11 @@ enum ReservedPath {
         guard target.count >= 6, target[1] == UInt8(ascii: "_"), begins(target, with: prefix) else { return false }
         return target.count == 6 || target[6] == UInt8(ascii: "/") || target[6] == UInt8(ascii: "?")
     }
+
+    /// `/_piko/v1/node`: where a member opens a session.
+    static let nodeSession = "/_piko/v1/node"
+
+    static func isNodeSession(_ target: UnsafeRawBufferPointer) -> Bool { target.elementsEqual(nodeSession.utf8) }
 
     /// The endpoint of `/_piko/v1/tcp/{endpoint}`. nil for any other path.
     static func tcpEndpoint(_ target: UnsafeRawBufferPointer) -> String? {

@@ -46,6 +46,7 @@ extension ProxyConnection {
             return refuseResponse(String(describing: fault.text), bytes)
         }
         response = proxy.responseHead.traits
+        if pool?.isOfNode == true { learnLoops() }
         if response.isRefused, let error = declining {
             takeRefusal(error, bytes.count - count)
             return bytes.count
@@ -55,6 +56,15 @@ extension ProxyConnection {
         handle(.responseHead(response))
         responseRest = UnsafeRawBufferPointer(start: nil, count: 0)
         return responseTaken
+    }
+
+    /// Where the node says that the endpoint's tunnels are. A refusal over a session that says so is a matter of this way to the node only.
+    private func learnLoops() {
+        guard let sessions = pool?.sessions else { return }
+        let loops = proxy.responseHead.fields.value(of: .xPikoLoops).flatMap(LoopList.read)
+        if let loops { sessions.learn(endpoint, loops: loops) }
+        guard upstreamIsShared, response.isRefused else { return }
+        if loops == nil { sessions.forget(endpoint) } else { upstreamIsStale = true }
     }
 
     /// What it means that the upstream refused; nil: it is a service, whose word that is not.
@@ -87,6 +97,7 @@ extension ProxyConnection {
         connection.handler = nil
         guard let pool else { return connection.close() }
         self.pool = nil
+        if upstreamIsShared { return connection.close() }
         pool.release(connection, reusable: reusable && !upstreamIsDirty)
     }
 
@@ -100,11 +111,12 @@ extension ProxyConnection {
         connection.abort()
     }
 
-    /// A kept connection that ends before it answers had most likely ended already, and so have those beside it.
+    /// A kept connection or a session that ends before it answers had most likely ended already, and so have those beside it.
     func suspectPool() {
         guard upstreamIsReused, exchange.phase == .waiting, let pool else { return }
         upstreamIsStale = true
         pool.closeIdle()
+        if upstreamIsShared { pool.sessions?.forget(endpoint) }
     }
 
     /// What is behind the pool is gone: it will not answer any more.

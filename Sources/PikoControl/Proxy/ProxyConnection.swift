@@ -55,6 +55,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var memberVersion: UInt64 = 0
     /// Another node's: it has forwarded a request on it.
     @exclusivity(unchecked) var isOfMember = false
+    /// A stream of a member's session: it carries one request, and cannot move to another loop.
+    @exclusivity(unchecked) var isOfSession = false
     /// Counted in the proxy's waitingMembers.
     @exclusivity(unchecked) var isWaitingMember = false
 
@@ -91,6 +93,10 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     @exclusivity(unchecked) var pool: ConnectionPool?
     @exclusivity(unchecked) var upstreamIsReused = false
     @exclusivity(unchecked) var upstreamMayRefuse = false
+    /// A stream of a session beside the pool.
+    @exclusivity(unchecked) var upstreamIsShared = false
+    /// A session has had the request: next time it goes over a connection, which can reach all loops of a node.
+    @exclusivity(unchecked) var hasTriedSession = false
     /// It had been dead since before it was chosen: the place behind it may be well.
     @exclusivity(unchecked) var upstreamIsStale = false
     var isSelecting = false

@@ -17,6 +17,10 @@ public struct UpstreamRequest {
     public var remoteOnly: Bool
     /// The loop, when the client's connection has served requests there and would rather stay (UpstreamTable.select); nil: strict turns.
     public var home: Int?
+    /// The client's connection cannot leave `home`: tunnels of that loop only.
+    public var isBound: Bool
+    /// A stream of a session to another node will do: the request can be sent again, and needs no connection of its own.
+    public var mayShare: Bool
     /// A choice made already, on another loop: this tunnel if it is still there; then as if there were none.
     public var selected: TunnelID?
     /// Not these again.
@@ -35,6 +39,8 @@ public struct UpstreamRequest {
         localOnly = false
         remoteOnly = false
         home = nil
+        isBound = false
+        mayShare = false
         selected = nil
         tried = []
         triedNodes = []
@@ -49,6 +55,8 @@ public struct OpenedUpstream {
     public var isReused: Bool
     /// Already known to have reached the other end. False: connectionDidOpen will say so (a stream not acknowledged yet).
     public var isConfirmed: Bool
+    /// A stream of a session beside the pool: not given back, it carries one request.
+    public var isShared: Bool
     /// The tunnel it goes through; nil: it is from a pool.
     public var tunnel: TunnelID?
     /// An agent of ours serves HTTP behind it: its word that it passed a request to nobody counts.
@@ -61,7 +69,17 @@ public struct OpenedUpstream {
         connection = stream
         isReused = false
         isConfirmed = false
+        isShared = false
         self.tunnel = tunnel
+    }
+
+    /// A new stream of a session to the node of a pool, not acknowledged yet. The session may turn out to be lost by now.
+    init(_ stream: Connection, beside pool: ConnectionPool) {
+        connection = stream
+        isReused = true
+        isConfirmed = false
+        isShared = true
+        self.pool = pool
     }
 
     /// An open connection of a pool.
@@ -69,6 +87,7 @@ public struct OpenedUpstream {
         self.connection = connection
         self.isReused = isReused
         isConfirmed = true
+        isShared = false
         self.pool = pool
     }
 }

@@ -19,7 +19,9 @@ final class ServerLoop: EndingLoop {
     private(set) var tunnels: [UInt64: ServerTunnel] = [:]
     let metrics = ProxyMetrics()
     private(set) lazy var upstreams = TunnelUpstreams(server: self)
-    private(set) lazy var otherNodes = NodePool(loop: loop, log: node.log.named("proxy"))
+    private(set) lazy var otherNodes = NodePool(
+        loop: loop, log: node.log.named("proxy"), streamsPerSession: node.tunnelSettings.maxStreams)
+    private(set) lazy var memberSessions = MemberSessions(server: self)
     private(set) var isDraining = false
     private var listeners: [Listener] = []
     private(set) lazy var departures = Departures(on: loop)
@@ -32,6 +34,7 @@ final class ServerLoop: EndingLoop {
         loop = node.loops.members[index].loop
         upstreamLog = node.log.named("upstream")
         residents.onEmpty = { [turnstile = node.turnstile] in turnstile.wake() }
+        otherNodes.sessions.onEmpty = { [unowned self] in if isDraining { self.node.turnstile.wake() } }
         handshakes.onEmpty = { [unowned self] in if isDraining { node.turnstile.wake() } }
     }
 
@@ -41,6 +44,8 @@ final class ServerLoop: EndingLoop {
             HTTPProxySettings(node.configuration, nodeID: node.id), loop: loop, index: index, provider: upstreams, log: log,
             metrics: metrics, accessLog: AccessLog(log: log, configuration: node.configuration.proxy.accessLog))
         proxy.tcpTunnels = self
+        proxy.memberSessions = memberSessions
+        proxy.loops = { [registry = node.registry] in registry.loops(of: $0, isHostName: $1) }
         proxy.membership = Membership(of: node.cluster, on: loop)
         proxy.onConnectionEnd = { [unowned self] in clientDidEnd() }
         proxy.moveAway = { [unowned self] in move($0, $1, to: $2) }
@@ -118,6 +123,7 @@ final class ServerLoop: EndingLoop {
     func drain() {
         isDraining = true
         proxy.drain()
+        memberSessions.goAway()
         for tunnel in tunnels.values { tunnel.askToMove(.nodeLeaves) }
     }
 
@@ -165,7 +171,8 @@ final class ServerLoop: EndingLoop {
         handshakes.abortAll()
         residents.abortAll()
         proxy.abortAll()
-        otherNodes.drain()
+        otherNodes.end()
+        memberSessions.close()
         for tunnel in Array(tunnels.values) { tunnel.end() }
     }
 
@@ -174,11 +181,16 @@ final class ServerLoop: EndingLoop {
         handshakes.abortAll()
         residents.abortAll()
         proxy.abortAll()
+        otherNodes.sessions.abort()
+        memberSessions.abort()
         for tunnel in Array(tunnels.values) { tunnel.abort() }
     }
 
     /// Nothing is left on the loop but the state itself.
-    var isEnded: Bool { tunnels.isEmpty && residents.count + handshakes.count + proxy.connectionCount == 0 }
+    var isEnded: Bool {
+        tunnels.isEmpty && residents.count + handshakes.count + proxy.connectionCount == 0
+            && otherNodes.sessions.count + memberSessions.count == 0
+    }
 }
 
 /// What a loop of a server carries.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The connections of one loop to the other nodes' proxy ports, kept and reused, one pool for each node. Loop-confined.
+// The connections of one loop to the other nodes' proxy ports, kept and reused: one pool for each node, and sessions beside it. Loop-confined.
 // It follows what is known of the nodes and decides nothing about requests.
 
 import PikoCore
@@ -33,13 +33,23 @@ final class NodePool {
 
     private let loop: EventLoop
     private let log: Log
+    private let sessionSettings: TunnelSettings
+    /// All that have not closed yet.
+    let sessions: NodeSessionResidents
     private var entries: [String: Entry] = [:]
     /// Requests of pools that are no more, until their node is forgotten.
     private var earlier: [String: UInt64] = [:]
+    private var earlierShared: [String: UInt64] = [:]
 
-    init(loop: EventLoop, log: Log) {
+    /// - Parameter streamsPerSession: how many requests may share a session with another node at once.
+    init(loop: EventLoop, log: Log, streamsPerSession: UInt32) {
         self.loop = loop
         self.log = log
+        sessions = NodeSessionResidents(on: loop)
+        var settings = TunnelSettings(isClient: true)
+        settings.maxStreams = streamsPerSession
+        settings.peerServesLate = true
+        sessionSettings = settings
     }
 
     /// The pool to a node. nil: its address is none that can be dialled.
@@ -63,13 +73,22 @@ final class NodePool {
             host: place.host, port: place.port, dialTimeout: Self.dialTimeout, idleTimeout: Self.idleTimeout,
             mostIdle: Self.mostIdle)
         settings.node = node.id
-        return ConnectionPool(settings, loop: loop, log: log)
+        let pool = ConnectionPool(settings, loop: loop, log: log)
+        pool.sessions = NodeSessions(to: node.id, at: place, settings: sessionSettings, residents: sessions, log: log)
+        return pool
     }
 
     /// Requests sent to each node.
     var requests: [String: UInt64] {
         var sum = earlier
-        for (id, entry) in entries { sum[id, default: 0] += entry.pool?.uses ?? 0 }
+        for (id, entry) in entries { sum[id, default: 0] += entry.pool?.allUses ?? 0 }
+        return sum
+    }
+
+    /// Those of them that were streams of a session.
+    var sharedRequests: [String: UInt64] {
+        var sum = earlierShared
+        for (id, entry) in entries { sum[id, default: 0] += entry.pool?.sessions?.uses ?? 0 }
         return sum
     }
 
@@ -83,10 +102,13 @@ final class NodePool {
             // It finishes what it has, and is not asked again.
             close(id)
             return nil
-        case .unreachable: pool?.closeIdle()
+        case .unreachable:
+            pool?.closeIdle()
+            pool?.sessions?.retire()
         case nil:
             close(id)
             earlier[id] = nil
+            earlierShared[id] = nil
         }
         return pool
     }
@@ -94,11 +116,22 @@ final class NodePool {
     private func close(_ id: String) {
         guard let pool = entries.removeValue(forKey: id)?.pool else { return }
         pool.drain()
-        earlier[id, default: 0] += pool.uses
+        pool.sessions?.drain()
+        earlier[id, default: 0] += pool.allUses
+        earlierShared[id, default: 0] += pool.sessions?.uses ?? 0
     }
 
-    /// Ends the idle connections, and keeps none from now on.
-    func drain() {
-        for entry in entries.values { entry.pool?.drain() }
+    /// Ends the idle connections and the sessions, and keeps none from now on.
+    func end() {
+        for entry in entries.values {
+            entry.pool?.drain()
+            entry.pool?.sessions?.drain()
+        }
+        sessions.close()
     }
+}
+
+extension ConnectionPool {
+    /// Requests that went to the place, over connections and sessions.
+    fileprivate var allUses: UInt64 { uses &+ (sessions?.uses ?? 0) }
 }

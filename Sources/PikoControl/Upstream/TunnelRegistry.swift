@@ -107,8 +107,17 @@ public final class TunnelRegistry: Sendable {
     }
 
     /// The tunnel whose turn it is (UpstreamTable.select).
-    public func select(endpoint: String, isHostName: Bool, home: Int?, excluding tried: [TunnelID]) -> TunnelID? {
-        state.withLock { $0.table.select(endpoint: endpoint, isHostName: isHostName, home: home, excluding: tried) }
+    public func select(
+        endpoint: String, isHostName: Bool, home: Int?, isBound: Bool = false, excluding tried: [TunnelID]
+    ) -> TunnelID? {
+        state.withLock {
+            $0.table.select(endpoint: endpoint, isHostName: isHostName, home: home, isBound: isBound, excluding: tried)
+        }
+    }
+
+    /// The loops of the tunnels there are to select from, one for each.
+    public func loops(of endpoint: String, isHostName: Bool) -> [Int] {
+        state.withLock { $0.table.loops(of: endpoint, isHostName: isHostName) }
     }
 
     /// How many tunnels there are to select from.

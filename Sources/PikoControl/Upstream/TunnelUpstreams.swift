@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A server's upstreams: streams of its tunnels, and connections to the nodes that have the other tunnels. Selects by the node's registry and its
+// A server's upstreams: streams of its tunnels, and streams and connections to the nodes that have the other tunnels. Selects by the node's registry and its
 // view of the cluster; opens a stream where its tunnel lives on this loop, else says where it lives. One for each loop.
 
 import PikoCore
@@ -67,7 +67,7 @@ final class TunnelUpstreams: UpstreamProvider {
 
     private func select(_ request: UpstreamRequest, _ tried: [TunnelID]) -> TunnelID? {
         server.node.registry.select(
-            endpoint: request.endpoint, isHostName: request.isHostName, home: request.home, excluding: tried)
+            endpoint: request.endpoint, isHostName: request.isHostName, home: request.home, isBound: request.isBound, excluding: tried)
     }
 
     private func open(_ id: TunnelID, for request: UpstreamRequest) -> Result<OpenedUpstream, ProxyError> {
@@ -85,7 +85,7 @@ final class TunnelUpstreams: UpstreamProvider {
 
     // MARK: Other nodes
 
-    /// A connection to a node that has the endpoint. `failure`: what is answered where there is none.
+    /// A stream or a connection to a node that has the endpoint. `failure`: what is answered where there is none.
     private func forward(
         _ request: UpstreamRequest, for receiver: any UpstreamReceiver, otherwise failure: ProxyError
     ) -> UpstreamAnswer {
@@ -94,7 +94,10 @@ final class TunnelUpstreams: UpstreamProvider {
             let choice = server.node.cluster.select(
                 endpoint: request.endpoint, isHostName: request.isHostName, excluding: tried, using: &random)
             guard let choice else { break }
-            if let pool = server.otherNodes.pool(to: choice) { return pool.acquire(request.handler, for: receiver) }
+            if let pool = server.otherNodes.pool(to: choice) {
+                if request.mayShare, let opened = pool.sessions?.open(request, beside: pool) { return .opened(opened) }
+                return pool.acquire(request.handler, for: receiver)
+            }
             tried.append(choice.id)
         }
         return .none(failure)

@@ -11,11 +11,12 @@ public enum ErrorResponse {
     ///   - text: plain ASCII without quotes, backslashes or control bytes.
     ///   - omitsBody: the request was HEAD: the head is the same, the body is left out.
     ///   - isRefusal: tells the node that sent the request that it was passed to nobody.
+    ///   - loops: tells it on which loops of this node the endpoint has tunnels.
     /// - Returns: bytes of the body.
     @discardableResult
     public static func append(
         status: UInt16, text: StaticString, date: [UInt8] = [], connection: ConnectionOption, omitsBody: Bool = false, isRefusal: Bool = false,
-        to writer: HeadWriter
+        loops: [Int] = [], to writer: HeadWriter
     ) -> Int {
         let length = text.utf8CodeUnitCount + 12
         writer.append("HTTP/1.1 ")
@@ -30,6 +31,7 @@ public enum ErrorResponse {
         writer.append(number: UInt64(length))
         writer.endLine()
         if isRefusal { writer.append("x-piko-refused: 1\r\n") }
+        LoopList.append(loops, to: writer)
         // RFC 9110 15.5.22: says to what.
         if status == 426 { writer.append("upgrade: websocket\r\n") }
         var line = ConnectionLine(writer)

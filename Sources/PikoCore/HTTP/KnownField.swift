@@ -11,7 +11,7 @@ public enum KnownField: UInt8, Sendable {
     case host, contentLength, transferEncoding, expect, trailer
     // Added or read by the nodes on the way.
     case xForwardedFor, xForwardedProto, xForwardedHost
-    case xPikoEndpoint, xPikoForward, xPikoAuthorization, xPikoTenantID, xPikoRefused, xPikoNode
+    case xPikoEndpoint, xPikoForward, xPikoAuthorization, xPikoTenantID, xPikoRefused, xPikoNode, xPikoLoops
     case authorization
     // WebSocket handshakes (RFC 6455 4).
     case secWebSocketKey, secWebSocketVersion, secWebSocketAccept, secWebSocketProtocol, secWebSocketExtensions
@@ -71,7 +71,7 @@ extension KnownField {
         case 9: return named(name, count, "forwarded", .forwarded)
         case 10: return findTen(name, count)
         case 11: return named(name, count, "x-piko-node", .xPikoNode)
-        case 12: return named(name, count, "content-type", .contentType)
+        case 12: return named(name, count, "content-type", .contentType, "x-piko-loops", .xPikoLoops)
         case 13: return named(name, count, "authorization", .authorization, "cache-control", .cacheControl)
         case 14: return findFourteen(name, count)
         default: return findLong(name, count)

@@ -7,6 +7,8 @@ public struct ResponseRewrite: Sendable {
     public var connection = ConnectionOption.implied
     /// The body goes on without its chunks (an HTTP/1.0 client): Transfer-Encoding and Trailer are removed. Needs `close`.
     public var removesChunks = false
+    /// Adds `x-piko-loops` with these, for the node that forwarded the request; empty: nothing is added.
+    public var loops: [Int] = []
 
     public init() {}
 }
@@ -15,8 +17,8 @@ extension ResponseHead {
     /// Appends the head for the client to `writer`, its empty line included. Only after a `parse` that returned nil.
     ///
     /// The version is HTTP/1.1 whatever the service spoke (RFC 9110 2.5). Hop-by-hop fields and what Connection nominates are
-    /// removed as in a request; Upgrade is kept with 101 and 426, with its own `Connection: Upgrade`. `x-piko-refused` is removed:
-    /// it is a node's or an agent's own word, never a service's.
+    /// removed as in a request; Upgrade is kept with 101 and 426, with its own `Connection: Upgrade`. `x-piko-refused` and
+    /// `x-piko-loops` are removed: they are a node's or an agent's own words, never a service's.
     public func write(_ rewrite: ResponseRewrite, to writer: HeadWriter) {
         precondition(!rewrite.removesChunks || rewrite.connection == .close, "ResponseRewrite: removesChunks needs close")
         writer.reserve(memory.count + 128)
@@ -26,6 +28,7 @@ extension ResponseHead {
         writer.append(reason)
         writer.endLine()
         writeFields(rewrite, to: writer)
+        LoopList.append(rewrite.loops, to: writer)
         var line = ConnectionLine(writer)
         if keepsUpgrade { line.name("Upgrade") }
         line.finish(rewrite.connection)
@@ -51,7 +54,7 @@ extension ResponseHead {
         switch field.known {
         case .upgrade: return keepsUpgrade
         case .transferEncoding, .trailer: return !rewrite.removesChunks
-        case .xPikoRefused: return false
+        case .xPikoRefused, .xPikoLoops: return false
         default: return !field.known.isHopByHop && !field.isNominated
         }
     }

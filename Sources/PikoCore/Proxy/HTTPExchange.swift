@@ -43,7 +43,7 @@ public struct HTTPExchange: Sendable {
     private let clientKnowsEnd: Bool
     private var upload: Upload
     /// All of the request is held, or will be: what flows away cannot be sent again, also once it is through.
-    private let isHeld: Bool
+    public let isHeld: Bool
     private var attempts = 0
     private var isLastUpstream = false
     private var isConfirmed = false

@@ -57,11 +57,12 @@ public struct UpstreamTable: Sendable {
     /// - Parameters:
     ///   - isHostName: the name is of a host, in lower case: without an endpoint of just this name, one that differs in case only is meant.
     ///   - home: the loop of a connection that would rather stay there; nil for strict turns.
+    ///   - isBound: it cannot leave `home`: tunnels there only.
     public mutating func select(
-        endpoint: String, isHostName: Bool = false, home: Int?, excluding tried: [TunnelID]
+        endpoint: String, isHostName: Bool = false, home: Int?, isBound: Bool = false, excluding tried: [TunnelID]
     ) -> TunnelID? {
         guard let index = place(of: endpoint, isHostName) else { return nil }
-        return Self.select(among: &endpoints.values[index], home: home, excluding: tried)
+        return Self.select(among: &endpoints.values[index], home: home, isBound, excluding: tried)
     }
 
     /// How many tunnels `select` chooses from.
@@ -70,13 +71,21 @@ public struct UpstreamTable: Sendable {
         return endpoints.values[index].count { !tried.contains($0.id) }
     }
 
+    /// The loop of each tunnel that `select` chooses from.
+    public func loops(of endpoint: String, isHostName: Bool = false) -> [Int] {
+        guard let index = place(of: endpoint, isHostName) else { return [] }
+        return endpoints.values[index].map(\.id.loop)
+    }
+
     private func place(of endpoint: String, _ isHostName: Bool) -> Dictionary<String, [Tunnel]>.Index? {
         if let place = endpoints.index(forKey: endpoint) { return place }
         guard isHostName, let meant = folded.meant(by: endpoint) else { return nil }
         return endpoints.index(forKey: meant)
     }
 
-    private static func select(among tunnels: inout [Tunnel], home: Int?, excluding tried: [TunnelID]) -> TunnelID? {
+    private static func select(
+        among tunnels: inout [Tunnel], home: Int?, _ isBound: Bool, excluding tried: [TunnelID]
+    ) -> TunnelID? {
         var least: Int?
         var atHome: Int?
         for index in tunnels.indices where !tried.contains(tunnels[index].id) {
@@ -84,7 +93,7 @@ public struct UpstreamTable: Sendable {
             guard tunnels[index].id.loop == home else { continue }
             if atHome.map({ tunnels[index].served < tunnels[$0].served }) ?? true { atHome = index }
         }
-        guard var choice = least else { return nil }
+        guard var choice = isBound ? atHome : least else { return nil }
         if let atHome, tunnels[atHome].served < tunnels[choice].served + homeAdvantage { choice = atHome }
         tunnels[choice].served += 1
         return tunnels[choice].id

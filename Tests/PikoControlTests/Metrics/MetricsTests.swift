@@ -102,11 +102,13 @@ struct MetricsTests {
         var snapshot = UpstreamSnapshot()
         snapshot.connectedUpstreams = 4
         snapshot.upstreamRequests = 1
-        snapshot.remoteRequests = ["n2": 1]
+        snapshot.remoteRequests = ["n2": 3]
+        snapshot.sharedRequests = ["n2": 1]
         var page = PrometheusText()
         page.add(snapshot)
         #expect(page.text.contains("piko_upstreams_connected_upstreams 4\n"))
         #expect(page.text.contains("piko_upstreams_upstream_requests_total 1\n"))
-        #expect(page.text.contains("piko_upstreams_remote_requests_total{node_id=\"n2\"} 1\n"))
+        #expect(page.text.contains("piko_upstreams_remote_requests_total{node_id=\"n2\"} 3\n"))
+        #expect(page.text.contains("piko_upstreams_shared_requests_total{node_id=\"n2\"} 1\n"))
     }
 }

@@ -51,7 +51,7 @@ import Testing
             ("keep-alive", .keepAlive), ("set-cookie", .setCookie), ("content-type", .contentType),
             ("authorization", .authorization),
             ("cache-control", .cacheControl), ("content-length", .contentLength), ("x-piko-forward", .xPikoForward), ("x-piko-refused", .xPikoRefused),
-            ("x-piko-node", .xPikoNode),
+            ("x-piko-node", .xPikoNode), ("x-piko-loops", .xPikoLoops),
             ("http2-settings", .http2Settings), ("x-piko-endpoint", .xPikoEndpoint), ("x-forwarded-for", .xForwardedFor),
             ("proxy-connection", .proxyConnection), ("content-encoding", .contentEncoding),
             ("x-forwarded-host", .xForwardedHost),

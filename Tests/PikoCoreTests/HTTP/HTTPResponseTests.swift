@@ -69,6 +69,21 @@ import Testing
         #expect(writer.text.contains("\r\nx-piko-refused: 1\r\n"))
     }
 
+    @Test("response: loops are named to a node that forwards, and a service cannot name any")
+    func loops() {
+        let head = parseResponse("HTTP/1.1 200 OK\r\nx-piko-loops: 7\r\nA: b\r\n\r\n").head
+        for (loops, line) in [([Int](), ""), ([0, 2], "x-piko-loops: 0, 2\r\n")] {
+            let writer = HeadWriter()
+            var rewrite = ResponseRewrite()
+            rewrite.loops = loops
+            head.write(rewrite, to: writer)
+            #expect(writer.text == "HTTP/1.1 200 OK\r\nA: b\r\n\(line)\r\n")
+        }
+        let writer = HeadWriter()
+        ErrorResponse.append(status: 502, text: "t", connection: .implied, isRefusal: true, loops: [1], to: writer)
+        #expect(writer.text.contains("\r\nx-piko-loops: 1\r\n"))
+    }
+
     @Test("response: interim heads and upgrades are told apart")
     func kinds() {
         let interim = parseResponse("HTTP/1.1 103 Early Hints\r\n\r\n").head.traits

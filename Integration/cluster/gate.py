@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+# Stands in front of a node's proxy port, as its advertised address: passes bytes on, and can tell the session of another node from its plain
+# connections: refuse it as a node does that knows no sessions, or cut it.
+
+import socket
+import threading
+
+from peer.wire import Wire, address, connect
+
+SESSION = b"GET /_piko/v1/node "
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 18\r\n\r\n404 page not found"
+
+
+class Gate:
+    """`addr`: advertise this; `behind`: the node's own address, set before anybody comes."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addr = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.behind = None
+        self.speaks = True
+        self.asked = 0
+        self.sessions = []
+        self.plain = 0
+        self.wires = []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near = Wire(self.listener.accept()[0], keep=False)
+            except OSError:
+                return
+            self.wires.append(near)
+            threading.Thread(target=self.serve, args=(near,), daemon=True).start()
+
+    def serve(self, near):
+        try:
+            first = near.read_some()
+            if first.startswith(SESSION):
+                self.asked += 1
+                if not self.speaks:
+                    near.send(NOT_FOUND)
+                    return near.close()
+            else:
+                self.plain += 1
+            far = Wire(connect(self.behind), keep=False)
+            far.settimeout(None)
+            self.wires.append(far)
+            far.send(first)
+            if first.startswith(SESSION):
+                self.sessions.append((near, far))
+            threading.Thread(target=self.pass_on, args=(far, near), daemon=True).start()
+            self.pass_on(near, far)
+        except OSError:
+            near.close()
+
+    def pass_on(self, source, sink):
+        try:
+            while data := source.read_some():
+                sink.send(data)
+            sink.shut() if source.how == "end" else sink.reset()
+        except OSError:
+            pass
+
+    def cut(self):
+        """Resets the sessions, at both ends."""
+        sessions, self.sessions = self.sessions, []
+        for near, far in sessions:
+            near.reset()
+            far.reset()
+
+    def close(self):
+        self.listener.close()
+        for wire in self.wires:
+            wire.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def gated(piko, gate, *flags):
+    """A front node, and a node of its cluster behind the gate."""
+    front = piko.server()
+    home = piko.server("--cluster.join", front.gossip, "--proxy.advertise-addr", gate.addr, *flags)
+    gate.behind = home.proxy
+    piko.until(front, lambda: front.active == 2)
+    piko.until(home, lambda: home.active == 2)
+    assert address(gate.addr) != address(home.proxy)
+    return front, home

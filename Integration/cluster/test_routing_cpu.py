@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+# What a request costs that crosses from one node to another, against the same request to the node with the tunnel: CPU of all processes of ours,
+# under the same load, in turn. The figure of the issue is for one loop; with more the measurement is made and shown.
+
+import os
+import re
+import statistics
+import subprocess
+
+import pytest
+
+from harness.real import Nginx
+
+from .test_routing import knows
+
+pytestmark = pytest.mark.alone
+
+BOUND = 1.6
+ROUNDS = 5
+SECONDS = 2
+QUIET = "--proxy.access-log.disable"
+
+
+def cpu(processes):
+    """Nanoseconds that all threads of the processes have run."""
+    total = 0
+    for process in processes:
+        for task in os.listdir(f"/proc/{process.pid}/task"):
+            with open(f"/proc/{process.pid}/task/{task}/schedstat") as file:
+                total += int(file.read().split()[0])
+    return total
+
+
+def microseconds(processes, addr):
+    """CPU of the processes for a request, under load of 32 connections."""
+    before = cpu(processes)
+    command = ["wrk", "-t", "1", "-c", "32", "-d", f"{SECONDS}s", "-H", "Host: web.example.com", f"http://{addr}/hello"]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "Socket errors" not in text and "Non-2xx" not in text, text
+    return (cpu(processes) - before) / 1000 / int(re.search(r"(\d+) requests in", text).group(1))
+
+
+def test_a_request_over_two_nodes_costs_little_more_than_over_one(piko, tmp_path, loops, capsys):
+    (tmp_path / "service").mkdir()
+    service = Nginx(tmp_path / "service")
+    try:
+        (service.www / "hello").write_text("Hello World!")
+        front, home = piko.servers(2, [QUIET])
+        agent = piko.agent("http", home, "web", service.addr, "--access-log.disable")
+        piko.until(front, knows(front, 1))
+        processes = [front, home, agent]
+        for node in (front, home):
+            microseconds(processes, node.proxy)  # warm
+        pairs = [(microseconds(processes, home.proxy), microseconds(processes, front.proxy)) for _ in range(ROUNDS)]
+    finally:
+        service.kill()
+    ratio = statistics.median(two / one for one, two in pairs)
+    with capsys.disabled():
+        print(f"\none node, two nodes (us a request): {', '.join(f'{one:.1f} {two:.1f}' for one, two in pairs)}; median ratio {ratio:.2f}")
+    if loops == 1:
+        assert ratio <= BOUND, pairs
