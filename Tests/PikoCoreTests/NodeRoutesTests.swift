@@ -83,7 +83,7 @@ import Testing
         LoopList.append(loops, to: writer)
         let line = String(decoding: writer.bytes, as: UTF8.self)
         #expect(line.hasPrefix("x-piko-loops: ") && line.hasSuffix("\r\n"))
-        let value = Array(line.dropFirst(14).dropLast(2).utf8)
+        let value = Array(line.utf8.dropFirst(14).dropLast(2))
         #expect(value.withUnsafeBytes(LoopList.read).map { $0.map(Int.init) } == loops)
     }
 

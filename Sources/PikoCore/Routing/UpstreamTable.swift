@@ -71,10 +71,10 @@ public struct UpstreamTable: Sendable {
         return endpoints.values[index].count { !tried.contains($0.id) }
     }
 
-    /// The loop of each tunnel that `select` chooses from.
+    /// The loop of each tunnel that `select` chooses from, of LoopList.longest at most.
     public func loops(of endpoint: String, isHostName: Bool = false) -> [Int] {
         guard let index = place(of: endpoint, isHostName) else { return [] }
-        return endpoints.values[index].map(\.id.loop)
+        return endpoints.values[index].prefix(LoopList.longest).map(\.id.loop)
     }
 
     private func place(of endpoint: String, _ isHostName: Bool) -> Dictionary<String, [Tunnel]>.Index? {
