@@ -32,14 +32,15 @@ def counted(node, name):
 
 
 def warm(front, endpoint="web"):
-    """Sends requests until those of all loops of the node share a session."""
+    """Sends requests until those of all loops of the node share a session. On a slow machine some ask again meanwhile, each loop's every 5 s."""
 
     def all_share(count=25):
-        before = counted(front, "shared")
+        before, started = counted(front, "shared"), time.monotonic()
         assert all(fetch(front.proxy, endpoint).status == 200 for _ in range(count))
-        return counted(front, "shared") - before == count
+        missing = count - (counted(front, "shared") - before)
+        return missing <= int((time.monotonic() - started) / 5) * 4
 
-    eventually(all_share, 20)
+    eventually(all_share, 60)
 
 
 def dial(node, loop=0):
@@ -129,14 +130,18 @@ def test_bodies_without_a_length_trailers_and_early_answers_share_too(pair, serv
         conn.read_body(head)
 
     service.fresh(answer)
-    before = counted(front, "shared")
-    message = fetch(front.proxy, "web", "/chunked")
-    assert len(message.body) == 100_001 and message.trailers
-    assert fetch(front.proxy, "web", "/close").body == b"until the end"
-    with Client(front.proxy) as client:
-        client.send(http1.head_bytes("POST /early HTTP/1.1", [("Host", "web.example.com"), ("Content-Length", "10")]))
-        assert client.response("POST").status == 413
-    assert counted(front, "shared") >= before + 2
+
+    def all_share():
+        before = counted(front, "shared")
+        message = fetch(front.proxy, "web", "/chunked")
+        assert len(message.body) == 100_001 and message.trailers
+        assert fetch(front.proxy, "web", "/close").body == b"until the end"
+        with Client(front.proxy) as client:
+            client.send(http1.head_bytes("POST /early HTTP/1.1", [("Host", "web.example.com"), ("Content-Length", "10")]))
+            assert client.response("POST").status == 413
+        return counted(front, "shared") == before + 3
+
+    eventually(all_share, 30)
 
 
 def test_a_client_that_leaves_ends_its_stream_only(pair, service):  # noqa: F811
