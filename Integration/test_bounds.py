@@ -40,7 +40,7 @@ def test_connections_beyond_the_bound_are_refused_with_503(piko, service):
             except ConnectionError:
                 pass
             refused_503(extra)
-    assert b"\npiko_proxy_connections_refused_total 5\n" in node.ask("/metrics").body
+    assert b'\npiko_proxy_connections_refused_total{limit="connections"} 5\n' in node.ask("/metrics").body
     assert all(client.request("web").response().status == 200 for client in held)
     for client in held:
         client.close()

@@ -286,6 +286,90 @@ def test_an_agent_that_reads_nothing_is_let_go_of_or_waits_but_harms_nobody(aren
     ws.reset()
 
 
+def test_a_head_without_end_is_a_502_and_costs_little(arena):
+    """A response head of 64 MiB: the node stops listening to it at its own bound."""
+    sent = []
+
+    def handler(conn, head):
+        conn.send(b"HTTP/1.1 200 OK\r\n")
+        for number in range(1024):
+            conn.send(b"X-%d: " % number + b"x" * 65_000 + b"\r\n")
+            sent.append(number)
+
+    with FakeAgent(arena.node.upstream, "bad", handler):
+        eventually(lambda: arena.node.listeners("bad"))
+        before = rss(arena.node.pid)
+        assert fetch(arena.node.proxy, "bad").status == 502
+        assert len(sent) < 100
+        assert rss(arena.node.pid) - before < 16 * MEBI
+
+
+def test_a_head_of_many_small_pieces_is_a_504_in_time(piko):
+    """An agent that drips its head holds its own client, and only until the timeout."""
+    node = piko.server("--proxy.timeout", "1s")
+    with FakeAgent(node.upstream, "bad", manual=True) as agent:
+        eventually(lambda: node.listeners("bad"))
+        client = Client(node.proxy).request("bad")
+        agent.session.wait(lambda: opened(agent))
+        stream = opened(agent)[0]
+        agent.session.send_frame(DATA, ACK, stream, body=b"HTTP/1.1 200 OK\r\n")
+        start = time.monotonic()
+        try:
+            while time.monotonic() - start < 3 and agent.session.send_frame(DATA, 0, stream, body=b"a: b\r\n") is None:
+                time.sleep(0.02)
+        except OSError:
+            pass
+        assert client.response().status == 504
+
+
+@pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0)])
+def test_answers_out_of_order_reach_their_own_clients(arena, order):
+    with arena.bad() as agent:
+        asked = [arena.stream(agent) for _ in range(3)]
+        for index in order:
+            body = b"answer-%d" % index
+            agent.session.send_frame(DATA, ACK | FIN, asked[index][1], body=b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n" + body)
+        for index, (client, _) in enumerate(asked):
+            assert client.response().body == b"answer-%d" % index
+
+
+def test_a_second_answer_on_a_stream_is_nobodys(arena):
+    with arena.bad() as agent:
+        client, stream = arena.stream(agent)
+        agent.session.send_frame(DATA, ACK, stream, body=RESPONSE + b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother")
+        assert client.response().body == b"hello"
+        # The client's connection goes on, and its next answer is its own.
+        assert client.request("good").response().body == b"hello"
+
+
+def test_an_answer_on_the_stream_of_a_client_that_left_is_nobodys(arena):
+    with arena.bad() as agent:
+        client, stream = arena.stream(agent)
+        client.close()
+        other, fresh = arena.stream(agent)
+        try:
+            for _ in range(10):
+                agent.session.send_frame(DATA, ACK, stream, body=RESPONSE)
+            agent.session.send_frame(DATA, ACK | FIN, fresh, body=RESPONSE.replace(b"hello", b"fresh"))
+        except OSError:
+            pass
+        try:
+            assert other.response().body in (b"fresh", b'{"error":"upstream unreachable"}')
+        except (Ended, ConnectionError):
+            pass
+        arena.good()
+
+
+def test_an_agent_that_takes_many_endpoints_takes_none_of_another(arena):
+    """Whatever names it serves, the good agent's requests stay the good agent's."""
+    agents = [FakeAgent(arena.node.upstream, f"good{number}", manual=True) for number in range(50)]
+    agents += [FakeAgent(arena.node.upstream, name, manual=True) for name in ("GOOD", "good.", "good%20", "goo")]
+    for _ in range(20):
+        arena.good()
+    for agent in agents:
+        agent.close()
+
+
 def test_a_go_away_in_the_middle_of_a_response_lets_it_finish(arena):
     with arena.bad() as agent:
         client, stream = arena.stream(agent)

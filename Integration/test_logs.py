@@ -108,6 +108,56 @@ def test_credentials_are_not_in_the_log(piko, service):
         assert "c2VjcmV0" not in process.log and "hunter2" not in process.log and "visible" in process.log
 
 
+SECRETS = {"Authorization": "Basic c2VjcmV0", "X-Piko-Authorization": "Bearer t0k3n", "Cookie": "id=hunter2", "Proxy-Authorization": "Basic cHJveHk="}
+
+
+@pytest.mark.parametrize("name", [*SECRETS, "Set-Cookie"])
+def test_a_credential_is_logged_where_the_allow_list_names_it_and_nowhere_else(piko, name):
+    def handler(conn, head):
+        conn.send(b"HTTP/1.1 200 OK\r\nSet-Cookie: sid=0wned\r\nContent-Length: 0\r\n\r\n")
+
+    side, secret = ("response", "sid=0wned") if name == "Set-Cookie" else ("request", SECRETS[name])
+    allowing = (f"--proxy.access-log.{side}-headers.allow-list", name.lower())
+    with Service(handler) as service:
+        for flags, count in ((), 0), (allowing, 1):
+            node = piko.server(*flags)
+            agent = piko.agent("http", node, "web", service.addr)
+            fetch(node.proxy, "web", "/c", headers=list(SECRETS.items()))
+            access(node, "/c"), access(agent, "/c")
+            assert (node.log.count(secret), agent.log.count(secret)) == (count, 0)
+            shown = access(node, "/c")["request"][f"{side}_headers"]
+            assert shown[name] == [secret if count else "[redacted]"]
+            others = [value for key, value in SECRETS.items() if key != name]
+            assert not any(value in node.log for value in others)
+
+
+def test_control_characters_of_a_request_and_an_answer_are_escaped(piko):
+    """Nothing that a client or a service sends moves the cursor of whoever reads the log."""
+    wild = b"a\xc2\x9b31mb\xc2\x85c\x80\x9b\xff\td"
+
+    def handler(conn, head):
+        conn.send(b"HTTP/1.1 200 OK\r\nX-Wild: " + wild + b"\r\nContent-Length: 0\r\n\r\n")
+
+    with Service(handler) as service:
+        node = piko.server()
+        agent = piko.agent("http", node, "web", service.addr)
+        with Client(node.proxy) as client:
+            client.send(b"GET /wild?x HTTP/1.1\r\nHost: web.x\r\nX-Wild: " + wild + b"\r\n\r\n")
+            client.response()
+            # What is no token, no target, no host is refused, and logged all the same.
+        for head in (b"G\x1bT /esc HTTP/1.1\r\nHost: a.b\r\n\r\n", b"GET /\x1b[2J HTTP/1.1\r\nHost: a.b\r\n\r\n",
+                     b"GET /host HTTP/1.1\r\nHost: a\x07.b\r\n\r\n", b"GET /\x7f\xc2\x9b HTTP/1.1\r\nHost: a.b\r\n\r\n"):
+            with Client(node.proxy) as client:
+                client.send(head)
+                assert client.response().status in (400, 502)
+        for process in (node, agent):
+            line = access(process, "/wild")["request"]
+            assert line["request_headers"]["X-Wild"][0].startswith("a\x9b31mb\x85c")
+            text = process.log_path.read_bytes().decode()
+            assert not [char for char in text if char != "\n" and (ord(char) < 0x20 or 0x7f <= ord(char) < 0xa0)]
+            process.lines()
+
+
 def test_the_access_log_can_be_turned_off(piko, service):
     node = piko.server("--proxy.access-log.disable")
     agent = piko.agent("http", node, "web", service.addr, "--access-log.disable")

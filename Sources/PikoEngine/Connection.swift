@@ -33,6 +33,8 @@ public final class Connection {
     private(set) var stream: UnsafeMutablePointer<cuv_stream>?
     /// Who hears of it; held until the connection has closed.
     public var handler: (any ConnectionHandler)?
+    /// Held until the connection has closed; goes with it to another loop, and to a WebSocket above it.
+    public var companion: (any AnyObject & Sendable)?
 
     init(loop: EventLoop, handler: (any ConnectionHandler)?) {
         self.loop = loop
@@ -194,6 +196,7 @@ public final class Connection {
         stream = nil
         let last = handler
         handler = nil
+        companion = nil
         last?.connectionDidClose(self, error: EngineError.unlessZero(status))
         releaseFromC()
     }

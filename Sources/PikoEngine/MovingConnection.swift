@@ -9,8 +9,12 @@ internal import CUV
 /// `@unchecked Sendable`: it is handed over whole, and the C side lets any thread free it; `land` takes it once.
 public final class MovingConnection: @unchecked Sendable {
     private var raw: OpaquePointer?
+    private let companion: (any AnyObject & Sendable)?
 
-    fileprivate init(_ raw: OpaquePointer) { self.raw = raw }
+    fileprivate init(_ raw: OpaquePointer, _ companion: (any AnyObject & Sendable)?) {
+        self.raw = raw
+        self.companion = companion
+    }
 
     deinit {
         if let raw { cuv_moving_free(raw) }
@@ -28,6 +32,7 @@ public final class MovingConnection: @unchecked Sendable {
             throw EngineError(code: error)
         }
         connection.adopt(stream)
+        connection.companion = companion
         return connection
     }
 }
@@ -43,6 +48,7 @@ extension Connection {
         guard let moving = cuv_detach(stream, 0, bytes.baseAddress, bytes.count, &error) else {
             throw EngineError(code: error)
         }
-        return MovingConnection(moving)
+        defer { companion = nil }
+        return MovingConnection(moving, companion)
     }
 }

@@ -46,6 +46,17 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
 
     public var isIPv6: Bool { family == 6 }
 
+    /// Who it is, as far as an address tells: an IPv4 address, or the /64 of an IPv6 one, which is what one customer gets. Equal for equal ones,
+    /// and for no others.
+    public var network: UInt64 {
+        let (upper, lower) = (UInt64(bigEndian: high), UInt64(bigEndian: low))
+        // No sender has an address of multicast (ff00::/8).
+        let ofIPv4: UInt64 = 0xFFFF_FFFF << 32
+        if !isIPv6 { return ofIPv4 | (upper >> 32) }
+        let isMapped = upper == 0 && lower >> 32 == 0xFFFF
+        return isMapped ? ofIPv4 | (lower & 0xFFFF_FFFF) : upper
+    }
+
     /// The host alone, without brackets. An IPv4-mapped IPv6 address prints as IPv4.
     public var host: String {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in

@@ -17,6 +17,8 @@ extension Connection {
             throw .noMemory
         }
         upper.adopt(stream)
+        upper.companion = companion
+        companion = nil
         surrender()
         return upper
     }

@@ -61,7 +61,7 @@ final class AdminPages {
 
     private func metrics(_ answer: @escaping (AdminAnswer) -> Void) {
         Gathering.start(from: node.loops, to: loop) {
-            ($0.metrics.snapshot, $0.otherNodes.requests, $0.otherNodes.sharedRequests)
+            ($0.metrics.snapshot, $0.otherNodes.requests, $0.otherNodes.sharedRequests, $0.exhausted)
         } completion: { [self] parts in
             var proxy = ProxySnapshot()
             var upstreams = upstreams
@@ -75,7 +75,7 @@ final class AdminPages {
             page.add(upstreams)
             page.add(clusterNodes: node.cluster.nodes.map(\.status))
             if let gossip { page.add(gossip.counters, lostPackets: gossip.lostPackets, gossipNodes) }
-            page.add(refusedConnections: node.refused.load(ordering: .relaxed))
+            page.add(node.refusals.snapshot(descriptors: parts.reduce(0) { $0 + $1.3 }, requests: node.rates.refused))
             page.add(droppedLines: node.log.dropped)
             answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: page.text))
         }

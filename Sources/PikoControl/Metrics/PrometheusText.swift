@@ -45,12 +45,6 @@ public struct PrometheusText {
         sample(droppedLines)
     }
 
-    /// How many clients were refused because there were too many: not of the original.
-    public mutating func add(refusedConnections: UInt64) {
-        begin("piko_proxy_connections_refused_total", .counter, "Client connections beyond the limit.")
-        sample(refusedConnections)
-    }
-
     private mutating func line(_ suffix: String, _ labels: [(String, String)], _ value: String) {
         text += family
         text += suffix

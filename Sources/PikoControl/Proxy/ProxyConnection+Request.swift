@@ -82,6 +82,11 @@ extension ProxyConnection {
         settleReach(head)
         if requestsServed == 0, !isForwarded { proxy.arrivals &+= 1 }
         let inHand = beginExchange(headCount: count, behind: bytes.count - count)
+        if let rates = proxy.rates, rates.isOn, isBeyondRate(rates) {
+            beginRecord(head)
+            handle(.upstreamRefused(.tooManyRequests))
+            return count + inHand
+        }
         if proxy.settings.role == .server, ReservedPath.contains(head.pathAndQuery) {
             return serveReserved(head, bytes, count) ?? count + inHand
         }
@@ -177,16 +182,30 @@ extension ProxyConnection {
         return UnsafeRawBufferPointer(start: clientAddress!.baseAddress, count: clientAddressCount)
     }
 
-    /// Whether the client is another node of the cluster: asked of the membership once, and again when that has changed.
+    /// Whether the client, which speaks for itself, sends more requests than it may. A request that comes again from another loop counts once.
+    private func isBeyondRate(_ rates: ClientRates) -> Bool {
+        guard moves == 0, !isForwarded, !isOfSession, !isAtMember() else { return false }
+        let client = clientNetwork ?? downstream.peerAddress?.network
+        clientNetwork = client
+        return client.map { !rates.admits($0) } ?? false
+    }
+
+    /// Whether the client is another node of the cluster, which speaks for somebody else.
     private func isFromMember() -> Bool {
         if isOfSession { return true }  // asked when the stream was accepted
+        let isMember = isAtMember()
+        if isMember { isOfMember = true }
+        return isMember
+    }
+
+    /// Whether the client is where another node is: asked of the membership once, and again when that has changed.
+    private func isAtMember() -> Bool {
         guard let membership = proxy.membership else { return false }
         let version = membership.version()
         if version != memberVersion {
             memberVersion = version
             isMember = downstream.peerAddress.map { membership.contains($0) } ?? false
         }
-        if isMember { isOfMember = true }
         return isMember
     }
 

@@ -53,6 +53,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     /// What the membership said of the client, and when that was.
     var isMember = false
     var memberVersion: UInt64 = 0
+    /// SocketAddress.network of the client, once somebody wanted to know.
+    var clientNetwork: UInt64?
     /// Another node's: it has forwarded a request on it.
     @exclusivity(unchecked) var isOfMember = false
     /// A stream of a member's session: it carries one request, and cannot move to another loop.

@@ -24,6 +24,7 @@ final class ServerLoop: EndingLoop {
     private(set) lazy var memberSessions = MemberSessions(server: self)
     private(set) var isDraining = false
     private var listeners: [Listener] = []
+    private lazy var membership = Membership(of: node.cluster, on: loop)
     private(set) lazy var departures = Departures(on: loop)
 
     private(set) lazy var proxy = makeProxy()
@@ -46,7 +47,8 @@ final class ServerLoop: EndingLoop {
         proxy.tcpTunnels = self
         proxy.memberSessions = memberSessions
         proxy.loops = { [registry = node.registry] in registry.loops(of: $0, isHostName: $1) }
-        proxy.membership = Membership(of: node.cluster, on: loop)
+        proxy.membership = membership
+        proxy.rates = node.rates
         proxy.onConnectionEnd = { [unowned self] in clientDidEnd() }
         proxy.moveAway = { [unowned self] in move($0, $1, to: $2) }
         return proxy
@@ -88,15 +90,35 @@ final class ServerLoop: EndingLoop {
     }
 
     private func acceptClient(_ connection: Connection) {
-        if node.enter() { proxy.serve(connection) } else { refuse(connection) }
+        guard node.enter() else {
+            node.refusals.connections.add(1, ordering: .relaxed)
+            return refuse(connection, 503, "too many connections")
+        }
+        guard takePlace(connection) else {
+            node.leave()
+            node.refusals.connectionsOfClient.add(1, ordering: .relaxed)
+            return refuse(connection, 429, "too many connections from this address")
+        }
+        proxy.serve(connection)
+    }
+
+    /// Counts the connection among those of its client, where that has a limit. False at the limit. Nodes of the cluster have none.
+    private func takePlace(_ connection: Connection) -> Bool {
+        let limit = node.clientLimit
+        guard limit > 0, let address = connection.peerAddress, !membership.includes(address) else { return true }
+        guard let place = node.places.take(for: address.network, limit: limit) else { return false }
+        connection.companion = place
+        return true
     }
 
     /// There is no room: a bare answer that costs nothing more.
-    private func refuse(_ connection: Connection) {
-        node.refused.add(1, ordering: .relaxed)
-        connection.write(answering: 503, text: "too many connections")
+    private func refuse(_ connection: Connection, _ status: UInt16, _ text: StaticString) {
+        connection.write(answering: status, text: text)
         connection.close()
     }
+
+    /// Connections, of clients and agents, that were refused because no descriptor was left.
+    var exhausted: UInt64 { listeners.reduce(0) { $0 + $1.refused } }
 
     /// Joins a forward's WebSocket to a stream of a tunnel; both live on this loop.
     func join(_ downstream: Connection, _ upstream: Connection) {
@@ -114,7 +136,8 @@ final class ServerLoop: EndingLoop {
         if isDraining { tunnel.end() }
     }
 
-    func didClose(_ tunnel: ServerTunnel) {
+    func didClose(_ tunnel: ServerTunnel, _ error: EngineError?) {
+        if error == .protocolViolation { node.refusals.brokenTunnels.add(1, ordering: .relaxed) }
         tunnels[tunnel.id.session] = nil
         if tunnels.isEmpty { node.turnstile.wake() }
     }

@@ -10,8 +10,12 @@ import Synchronization
 final class ServerNode: Sendable {
     let id: String
     private let live: Mutex<ServerConfiguration>
-    /// Of client connections; read for each of them.
-    private let clientLimit: Atomic<Int>
+    /// Of client connections, and of those of one client; read for each of them.
+    private let connectionLimit: Atomic<Int>
+    private let placesPerClient: Atomic<Int>
+    let places = ClientPlaces()
+    let rates: ClientRates
+    let refusals = Refusals()
     let log: Log
     let loops: LoopGroup<ServerLoop>
     let registry: TunnelRegistry
@@ -22,8 +26,6 @@ final class ServerNode: Sendable {
     let connections = Atomic<Int>(0)
     /// Streams opened for requests and connections so far.
     let upstreamRequests = Atomic<UInt64>(0)
-    /// Client connections refused at the limit so far.
-    let refused = Atomic<UInt64>(0)
     /// Serving, and not about to leave.
     let isReady = Atomic<Bool>(false)
     /// Has joined its cluster, or is the first or only node of it.
@@ -33,7 +35,9 @@ final class ServerNode: Sendable {
 
     init(configuration: ServerConfiguration, log: Log, turnstile: Turnstile) throws(EngineError) {
         live = Mutex(configuration)
-        clientLimit = Atomic(configuration.proxy.limits.connections)
+        connectionLimit = Atomic(configuration.proxy.limits.connections)
+        placesPerClient = Atomic(configuration.proxy.limits.connectionsPerIP)
+        rates = ClientRates(perSecond: configuration.proxy.limits.requestsPerSecondPerIP)
         self.log = log
         self.turnstile = turnstile
         let name = configuration.cluster.nodeID
@@ -49,7 +53,9 @@ final class ServerNode: Sendable {
     /// Another configuration is in effect from now on. Only what is live in it may differ (ReloadPlan).
     func configure(_ configuration: ServerConfiguration) {
         live.withLock { $0 = configuration }
-        clientLimit.store(configuration.proxy.limits.connections, ordering: .relaxed)
+        connectionLimit.store(configuration.proxy.limits.connections, ordering: .relaxed)
+        placesPerClient.store(configuration.proxy.limits.connectionsPerIP, ordering: .relaxed)
+        rates.setLimit(perSecond: configuration.proxy.limits.requestsPerSecondPerIP)
         registry.setLimit(configuration.upstream.limits.sessions)
         loops.post { $0.configure(configuration) }
     }
@@ -66,12 +72,15 @@ final class ServerNode: Sendable {
 
     /// Takes a place for a client connection. False at the limit. Given back with `leave`.
     func enter() -> Bool {
-        let limit = clientLimit.load(ordering: .relaxed)
+        let limit = connectionLimit.load(ordering: .relaxed)
         let count = connections.add(1, ordering: .relaxed).newValue
         if limit == 0 || count <= limit { return true }
         connections.subtract(1, ordering: .relaxed)
         return false
     }
+
+    /// How many connections one client may have; 0: any number.
+    var clientLimit: Int { placesPerClient.load(ordering: .relaxed) }
 
     func leave() { connections.subtract(1, ordering: .relaxed) }
 }

@@ -36,6 +36,12 @@ public final class Membership {
         return count
     }
 
+    /// Whether this is a member's address, as the cluster is now.
+    func includes(_ address: SocketAddress) -> Bool {
+        _ = version()
+        return !hosts.isEmpty && contains(address)
+    }
+
     /// Whether a member advertises this address's host. Ask for `version` first.
     func contains(_ address: SocketAddress) -> Bool { hosts.contains(address.host) }
 

@@ -28,14 +28,14 @@ final class ServerTunnel: TunnelSessionHandler {
     /// It said at its dial that it serves HTTP itself: no service behind it can speak in its name.
     var servesHTTP = false
     private var stage = Stage.serving
-    private let onClosed: (ServerTunnel) -> Void
+    private let onClosed: (ServerTunnel, EngineError?) -> Void
     private(set) var session: TunnelSession?
 
     /// - Parameters:
     ///   - id: a place taken in the registry; given back when the tunnel has closed.
     init(
         id: TunnelID, endpoint: String, registry: TunnelRegistry, log: Log, speaksGoAway: Bool,
-        onClosed: @escaping (ServerTunnel) -> Void
+        onClosed: @escaping (ServerTunnel, EngineError?) -> Void
     ) {
         self.id = id
         self.endpoint = endpoint
@@ -100,6 +100,6 @@ final class ServerTunnel: TunnelSessionHandler {
             $0.add("endpoint_id", endpoint)
             if let error { $0.add("error", error.description) }
         }
-        onClosed(self)
+        onClosed(self, error)
     }
 }

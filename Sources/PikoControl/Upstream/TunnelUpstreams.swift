@@ -79,7 +79,9 @@ final class TunnelUpstreams: UpstreamProvider {
             opened.mayRefuse = tunnel.servesHTTP
             return .success(opened)
         } catch {
-            return .failure(error == .limit ? .overloaded : .unreachable)
+            guard error == .limit else { return .failure(.unreachable) }
+            server.node.refusals.streams.add(1, ordering: .relaxed)
+            return .failure(.overloaded)
         }
     }
 

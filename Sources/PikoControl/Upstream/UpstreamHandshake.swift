@@ -34,9 +34,14 @@ final class UpstreamHandshake: ConnectionHandler {
         connection.handler = handshake
         connection.setKeptLimit(headLimits.bytes)
         handshake.server.handshakes.enter(handshake) { connection.abort() }
-        handshake.timer = Timer(on: connection.loop) { connection.abort() }
+        handshake.timer = Timer(on: connection.loop) { [unowned handshake] in handshake.giveUp(connection) }
         handshake.timer?.arm(patience)
         connection.startReading()
+    }
+
+    private func giveUp(_ connection: Connection) {
+        if !isOver { server.node.refusals.countUpstream(408) }
+        connection.abort()
     }
 
     func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int {
@@ -152,7 +157,7 @@ final class UpstreamHandshake: ConnectionHandler {
             id: place, endpoint: endpoint, registry: server.node.registry, log: server.upstreamLog, speaksGoAway: isOurs
         ) { [server] in
             if let listener { server.node.listeners.release(listener, place) }
-            server.didClose($0)
+            server.didClose($0, $1)
         }
         tunnel.servesHTTP = isOurs && head.fields.value(named: "x-piko-protocol")?.elementsEqual("http".utf8) == true
         var settings = server.node.tunnelSettings
@@ -183,11 +188,13 @@ final class UpstreamHandshake: ConnectionHandler {
     }
 
     private func sendElsewhere(_ connection: Connection, _ count: Int) -> Int {
+        server.node.refusals.countUpstream(409)
         connection.writeAlreadyConnected(node: server.node.id, nodes: activeNodes)
         return end(connection, count)
     }
 
     private func refuse(_ connection: Connection, _ status: UInt16, _ text: StaticString, _ count: Int) -> Int {
+        server.node.refusals.countUpstream(status)
         server.upstreamLog.peer(.info, "upstream refused") {
             $0.add("status", status)
             $0.add("error", String(describing: text))

@@ -60,6 +60,10 @@ public struct HTTPServerConfiguration: Equatable, Sendable {
 public struct ProxyLimits: Equatable, Sendable {
     /// Client connections of the node at once. Beyond: 503 and closed.
     public var connections = 100_000
+    /// Of them, those of one address (of IPv6: one /64). Beyond: 429 and closed. None by default: behind a balancer all clients have one address.
+    public var connectionsPerIP = 0
+    /// Of one address, a second's worth at once. Beyond: 429. None by default, for the same reason.
+    public var requestsPerSecondPerIP = 0
 
     public init() {}
 }

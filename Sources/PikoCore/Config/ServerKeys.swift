@@ -31,7 +31,17 @@ extension ServerConfiguration {
     }
 
     private static var proxyLimits: [ConfigurationKey<ProxyLimits>] {
-        [.init("connections", \.connections, .integer(0...limit), "Client connections at once; more get a 503. 0: no limit.")]
+        [
+            .init("connections", \.connections, .integer(0...limit), "Client connections at once; more get a 503. 0: no limit."),
+            .init(
+                "connections_per_ip", \.connectionsPerIP, .integer(0...limit),
+                "Connections of one address, or one IPv6 /64, at once; more get a 429. Nodes of the cluster are not counted. 0: no limit."
+            ),
+            .init(
+                "requests_per_second_per_ip", \.requestsPerSecondPerIP, .integer(0...1_000_000),
+                "Requests of one address, or one IPv6 /64; more get a 429. Nodes of the cluster are not counted. 0: no limit."
+            ),
+        ]
     }
 
     private static var http: [ConfigurationKey<HTTPServerConfiguration>] {

@@ -30,6 +30,8 @@ public enum ErrorResponse {
         writer.append("\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\ncontent-length: ")
         writer.append(number: UInt64(length))
         writer.endLine()
+        // What a limit is about passes within a second, or nobody knows when (RFC 9110 10.2.3).
+        if status == 429 || status == 503 { writer.append("retry-after: 1\r\n") }
         if isRefusal { writer.append("x-piko-refused: 1\r\n") }
         LoopList.append(loops, to: writer)
         // RFC 9110 15.5.22: says to what.

@@ -26,6 +26,8 @@ public struct ProxyError: Error, Equatable, Hashable, Sendable {
         case upgradeRequired
         /// The client did not finish its request in time.
         case clientTimeout
+        /// The client sends more requests than it may.
+        case tooManyRequests
     }
 
     /// Whose fault it was, for counters and the log.
@@ -70,6 +72,7 @@ extension ProxyError {
     public static let unsupportedMethod = ProxyError(.unsupportedMethod, source: .client)
     public static let upgradeRequired = ProxyError(.upgradeRequired, source: .client)
     public static let clientTimeout = ProxyError(.clientTimeout, source: .client)
+    public static let tooManyRequests = ProxyError(.tooManyRequests, source: .client)
 
     /// Whether it is certain that no service has seen the request: whoever sent it may send it elsewhere.
     public var reachedNoService: Bool {
@@ -87,6 +90,7 @@ extension ProxyError {
         case .notFound: 404
         case .clientTimeout: 408
         case .upgradeRequired: 426
+        case .tooManyRequests: 429
         case .unsupportedMethod: 501
         case .noUpstreams, .unreachable, .badResponse: 502
         case .overloaded: 503
@@ -106,6 +110,7 @@ extension ProxyError {
         case .unsupportedMethod: "method not supported"
         case .upgradeRequired: "websocket upgrade required"
         case .clientTimeout: "request timeout"
+        case .tooManyRequests: "too many requests"
         }
     }
 }

@@ -25,12 +25,13 @@ struct ConfigSurfaceTests {
     func server() {
         let port = ["bind_addr", "advertise_addr"] + Self.auth + Self.serverTLS
         let http = ["read_timeout", "read_header_timeout", "write_timeout", "idle_timeout", "max_header_bytes"].map { "http.\($0)" }
+        let proxyLimits = ["connections", "connections_per_ip", "requests_per_second_per_ip"].map { "limits.\($0)" }
         let upstream = ["rebalance.threshold", "rebalance.shed_rate", "rebalance.min_conns", "tenants", "limits.sessions", "limits.streams_per_session"]
         let cluster = [
             "node_id", "node_id_prefix", "join", "join_timeout", "abort_if_join_fails", "gossip.bind_addr", "gossip.advertise_addr",
             "gossip.interval", "gossip.max_packet_size", "gossip.keys",
         ]
-        let expected = below("proxy", port + ["timeout", "load_balancing", "limits.connections"] + Self.accessLog + http) + below("upstream", port + upstream)
+        let expected = below("proxy", port + ["timeout", "load_balancing"] + proxyLimits + Self.accessLog + http) + below("upstream", port + upstream)
             + below("admin", port) + below("cluster", cluster) + ["log.level", "log.subsystems", "engine.loops", "grace_period"]
         #expect(ServerConfiguration.keys.map(\.path).sorted() == expected.sorted())
     }
@@ -63,7 +64,9 @@ struct ConfigSurfaceTests {
             ("cluster.gossip.bind-addr ADDRESS", ":8003"), ("proxy.timeout DURATION", "30s"), ("proxy.http.read-timeout DURATION", "0"),
             ("proxy.http.read-header-timeout DURATION", "10s"), ("proxy.http.idle-timeout DURATION", "5m"),
             ("proxy.http.max-header-bytes NUMBER", "1048576"), ("upstream.rebalance.shed-rate NUMBER", "0.005"),
-            ("cluster.join-timeout DURATION", "1m"), ("cluster.abort-if-join-fails", "true"), ("cluster.gossip.interval DURATION", "100ms"),
+            ("proxy.limits.connections NUMBER", "100000"), ("proxy.limits.connections-per-ip NUMBER", "0"),
+            ("proxy.limits.requests-per-second-per-ip NUMBER", "0"), ("upstream.limits.sessions NUMBER", "100000"),
+            ("upstream.limits.streams-per-session NUMBER", "16384"), ("cluster.join-timeout DURATION", "1m"), ("cluster.abort-if-join-fails", "true"), ("cluster.gossip.interval DURATION", "100ms"),
             ("cluster.gossip.max-packet-size NUMBER", "1400"), ("grace-period DURATION", "1m"), ("engine.loops NUMBER", "0"),
         ] {
             #expect(help.contains("--\(flag) (default: \(value))"), "\(flag)")

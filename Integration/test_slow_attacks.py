@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+# Clients that hold connections and give nothing for them: slowhttptest in all its modes, connections that say nothing, connections that were half
+# closed. Others are served as fast as before, memory is bounded, and what was held is let go. Runs alone, since it measures memory and time.
+
+import contextlib
+import socket
+import subprocess
+import time
+
+import pytest
+
+from harness.usage import cpu, descriptors, eventually, rss
+from peer.client import Client, fetch
+from peer.service import Service
+from peer.wire import Ended, address
+
+KIBI = 1024
+MEBI = 1 << 20
+LARGE = b"l" * (4 * MEBI)
+
+pytestmark = pytest.mark.alone
+
+# Each needs so many connections, and half of these many again for the service: `make test-long` has the number of the issue.
+COUNTS = [pytest.param(400, id="400"), pytest.param(5000, id="5000", marks=pytest.mark.long)]
+
+# slowhttptest's flags, and what a connection may cost the server and the agent in bytes. Whoever reads slowly is what a connection may hold at most.
+MODES = {
+    "slow-heads": (["-H", "-i", "2", "-x", "24"], 32 * KIBI),
+    "slow-bodies": (["-B", "-i", "2", "-s", "8192", "-x", "10"], 64 * KIBI),
+    "ranges": (["-R", "-a", "5", "-b", "2000"], 64 * KIBI),
+    "slow-readers": (["-X", "-n", "5", "-w", "10", "-y", "20", "-z", "32", "-k", "1"], MEBI),
+}
+
+
+def p99(addr, count=400):
+    """Of requests one after the other on one connection, every tenth on a connection of its own."""
+    times = []
+    with Client(addr) as client:
+        for number in range(count):
+            start = time.perf_counter()
+            if number % 10:
+                client.request("web", "/small").response()
+            else:
+                fetch(addr, "web", "/small")
+            times.append(time.perf_counter() - start)
+    return sorted(times)[int(count * 0.99)]
+
+
+class Scene:
+    """A node with an agent, and a service that answers /large with what nobody reads to its end."""
+
+    def __init__(self, piko, service):
+        self.node = piko.server("--proxy.http.read-header-timeout", "60s", "--proxy.access-log.disable")
+        self.agent = piko.agent("http", self.node, "web", service.addr, "--access-log.disable")
+        self.piko = piko
+        fetch(self.node.proxy, "web")
+        self.calm = min(p99(self.node.proxy) for _ in range(2))
+        self.before = self.memory
+        self.idle = self.open
+
+    @property
+    def memory(self):
+        return [rss(process.pid) for process in (self.node, self.agent)]
+
+    @property
+    def open(self):
+        """Descriptors of the node."""
+        return descriptors(self.node.pid)
+
+    def check(self, count, each):
+        """While the connections are held: what others notice, and what they cost."""
+        beside = min(p99(self.node.proxy) for _ in range(4))
+        grown = [now - then for now, then in zip(self.memory, self.before)]
+        used, start = cpu(self.node.pid), time.monotonic()
+        time.sleep(2)
+        busy = (cpu(self.node.pid) - used) / (time.monotonic() - start)
+        held = self.open - self.idle
+        print(f"{count} connections, {held} held: p99 {self.calm * 1000:.2f} ms before, {beside * 1000:.2f} ms beside; "
+              f"server {grown[0] / count / KIBI:.1f} KiB, agent {grown[1] / count / KIBI:.1f} KiB each; {busy:.2f} of a core")
+        self.beside = beside
+        assert all(value <= count * each + 8 * MEBI for value in grown), [value / count for value in grown]
+        assert busy < 0.6, f"the node spins: {busy}"
+
+    def after(self):
+        """Once they are gone: nothing is left, and the time is as before."""
+        eventually(lambda: self.open <= self.idle + 10, 30, "the connections' end")
+        calm = min(p99(self.node.proxy) for _ in range(2))  # a machine that got busier meanwhile is not the node's matter
+        assert self.beside <= 2 * max(self.calm, calm) + 0.001, (self.calm, self.beside, calm)
+        assert fetch(self.node.proxy, "web").status == 200
+
+
+def answer(conn, head):
+    conn.reply(200, LARGE if head.target.startswith(b"/large") else b"small")
+
+
+@pytest.fixture
+def scene(piko):
+    with Service(answer) as service:
+        yield Scene(piko, service)
+
+
+@contextlib.contextmanager
+def attack(scene, count, flags, target="/large"):
+    """slowhttptest at the node until the block ends; it takes the endpoint from the URL, since it can send no field of ours."""
+    command = ["slowhttptest", *flags, "-c", str(count), "-r", "1000", "-l", "120", "-p", "30", "-v", "0",
+               "-u", f"http://web.example{target}", "-d", scene.node.proxy]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("mode", MODES)
+def test_slow_clients_slow_nobody_and_cost_little(scene, mode, count):
+    flags, each = MODES[mode]
+    with attack(scene, count, flags):
+        # Ranges are answered at once, so that mode holds nothing for long.
+        if mode != "ranges":
+            eventually(lambda: scene.open - scene.idle >= count * 0.95, 60, "the connections")
+        scene.check(count, each)
+    scene.after()
+
+
+def open_idle(scene, count, first=b""):
+    socks = []
+    for number in range(count):
+        sock = socket.create_connection(address(scene.node.proxy), 20)
+        if first:
+            sock.sendall(first)
+        socks.append(sock)
+    return socks
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("kind", ["silent", "half-closed", "half-a-head"])
+def test_connections_that_say_nothing_slow_nobody_and_cost_little(scene, kind, count):
+    socks = open_idle(scene, count, b"GET / HTTP/1.1\r\nHost: web" if kind == "half-a-head" else b"")
+    try:
+        if kind == "half-closed":
+            for sock in socks:
+                sock.shutdown(socket.SHUT_WR)
+            # They said that they have no request: nothing of them is kept.
+            eventually(lambda: scene.open <= scene.idle + 10, 20, "the connections' end")
+        else:
+            eventually(lambda: scene.open - scene.idle >= count * 0.95, 20, "the connections")
+        scene.check(count, 16 * KIBI)
+    finally:
+        for sock in socks:
+            sock.close()
+    scene.after()
+
+
+@pytest.mark.timeout(120)
+def test_a_head_that_does_not_come_is_let_go_of_in_time(piko, service):
+    """However little by little it comes: the time is that of the whole head."""
+    node = piko.server("--proxy.http.read-header-timeout", "2s")
+    piko.agent("http", node, "web", service.addr)
+    with Client(node.proxy) as silent, Client(node.proxy) as dripping:
+        start = time.monotonic()
+        dripping.send(b"GET / HTTP/1.1\r\nHost: web.x\r\n")
+        try:
+            while time.monotonic() - start < 10:
+                dripping.send(b"a: b\r\n")
+                time.sleep(0.1)
+        except OSError:
+            pass
+        assert time.monotonic() - start < 9
+        try:
+            assert dripping.response().status == 408
+        except (Ended, ConnectionError):
+            pass  # it went on sending into an ended connection: a reset may overtake the answer
+        assert silent.ends() in ("end", "reset")

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// What a node has refused, by reason, for metrics: everything that is turned away is counted somewhere.
+// Any thread. Refused requests are counted with the others, by status (ProxyMetrics).
+
+import Synchronization
+
+/// Counters of a node.
+final class Refusals: Sendable {
+    /// Client connections beyond `proxy.limits.connections`, and beyond a client's own share of them.
+    let connections = Atomic<UInt64>(0)
+    let connectionsOfClient = Atomic<UInt64>(0)
+    /// Streams that a tunnel had no room for.
+    let streams = Atomic<UInt64>(0)
+    /// Tunnels that broke the protocol, and were ended for it.
+    let brokenTunnels = Atomic<UInt64>(0)
+    private let upstreams = Mutex<[UInt16: UInt64]>([:])
+
+    /// An agent's dial was answered with this status; 408: it did not come to the point.
+    func countUpstream(_ status: UInt16) { upstreams.withLock { $0[status, default: 0] += 1 } }
+
+    /// At one moment. `descriptors`: connections that the loops' listeners had no descriptor for.
+    func snapshot(descriptors: UInt64, requests: UInt64) -> RefusalSnapshot {
+        RefusalSnapshot(
+            connections: connections.load(ordering: .relaxed), connectionsOfClient: connectionsOfClient.load(ordering: .relaxed),
+            descriptors: descriptors, requests: requests, streams: streams.load(ordering: .relaxed),
+            brokenTunnels: brokenTunnels.load(ordering: .relaxed), upstreams: upstreams.withLock { $0 })
+    }
+}
+
+/// What has been refused so far.
+struct RefusalSnapshot: Equatable, Sendable {
+    var connections: UInt64 = 0
+    var connectionsOfClient: UInt64 = 0
+    var descriptors: UInt64 = 0
+    var requests: UInt64 = 0
+    var streams: UInt64 = 0
+    var brokenTunnels: UInt64 = 0
+    /// By status.
+    var upstreams: [UInt16: UInt64] = [:]
+}
+
+extension PrometheusText {
+    /// Not of the original.
+    mutating func add(_ refusals: RefusalSnapshot) {
+        begin("piko_proxy_connections_refused_total", .counter, "Client connections beyond a limit.")
+        sample([("limit", "connections")], refusals.connections)
+        sample([("limit", "connections_per_ip")], refusals.connectionsOfClient)
+        begin("piko_proxy_requests_limited_total", .counter, "Requests beyond the rate of their client.")
+        sample(refusals.requests)
+        begin("piko_descriptors_exhausted_total", .counter, "Connections, of clients and agents, that no descriptor was left for.")
+        sample(refusals.descriptors)
+        begin("piko_upstreams_refused_total", .counter, "Dials of agents that got no tunnel, by status.")
+        for (status, count) in refusals.upstreams.sorted(by: { $0.key < $1.key }) { sample([("status", String(status))], count) }
+        begin("piko_upstreams_streams_refused_total", .counter, "Requests that a tunnel had no room for.")
+        sample(refusals.streams)
+        begin("piko_upstreams_protocol_errors_total", .counter, "Tunnels ended because their agent broke the protocol.")
+        sample(refusals.brokenTunnels)
+    }
+}
