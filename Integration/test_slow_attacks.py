@@ -90,12 +90,14 @@ class Scene:
 
 
 def answer(conn, head):
+    """Reads all that is announced, then answers."""
+    conn.read_body(head)
     conn.reply(200, LARGE if head.target.startswith(b"/large") else b"small")
 
 
 @pytest.fixture
 def scene(piko):
-    with Service(answer) as service:
+    with Service(answer, record=False) as service:
         yield Scene(piko, service)
 
 
