@@ -12,6 +12,7 @@ from peer.client import Client, fetch
 from peer.service import reply
 from peer.websocket import Refused
 from peer.wire import Ended
+from peer.yamux import RST, SYN, WINDOW
 
 
 def retry_after(message):
@@ -182,6 +183,38 @@ def test_dials_that_are_refused_are_counted_by_status(piko, request_, status):
         client.send(request_)
         assert client.response().status == status
     assert metric(node, f'piko_upstreams_refused_total{{status="{status}"}}') == 1
+
+
+@pytest.mark.parametrize("request_, status", [
+    (b"GET / HTTP/1.1\nHost: a\n\n", 400), (b"DELETE / HTTP/1.1\r\nHost: a\r\n\r\n", 405), (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n", 431),
+])
+def test_heads_that_the_admin_port_refuses_are_counted_by_status(piko, request_, status):
+    node = piko.server()
+    with Client(node.admin) as client:
+        client.send(request_)
+        assert client.response().status == status
+    assert metric(node, f'piko_admin_requests_refused_total{{status="{status}"}}') == 1
+
+
+def test_tcp_clients_that_nobody_takes_or_that_break_the_protocol_are_counted(piko, service):
+    node = piko.server()
+    head = (b"GET /_piko/v1/tcp/tcp HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+    with FakeAgent(node.upstream, "tcp", manual=True) as agent:
+        eventually(lambda: node.listeners("tcp"))
+        with Client(node.proxy) as client:
+            client.send(head)
+            agent.session.wait(lambda: [frame for frame in agent.session.frames if frame.flags & SYN and frame.stream])
+            stream = next(frame.stream for frame in agent.session.frames if frame.flags & SYN and frame.stream)
+            agent.session.send_frame(WINDOW, RST, stream, 0)
+            assert client.response().status == 502
+    assert metric(node, 'piko_proxy_tcp_refused_total{status="502"}') == 1
+    piko.agent("tcp", node, "tcp", service.addr)
+    with Client(node.proxy) as client:
+        client.send(head)
+        assert client.head().start.split()[1] == b"101"
+        client.send(b"\xff\xff\xff\xff")
+        eventually(lambda: metric(node, "piko_proxy_protocol_errors_total") == 1)
 
 
 def test_a_tunnel_that_breaks_the_protocol_is_counted(piko):

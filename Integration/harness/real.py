@@ -16,8 +16,8 @@ from .process import Process
 from .usage import eventually
 
 NGINX = """
-daemon off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log info; {user}
-events {{ worker_connections 1024; }}
+daemon off; worker_processes 1; worker_rlimit_nofile 16384; pid {dir}/nginx.pid; error_log {dir}/error.log info; {user}
+events {{ worker_connections 8192; }}
 http {{
   access_log {dir}/access.log; client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f;
   uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s; client_max_body_size 0; keepalive_timeout 20s; types {{ text/plain txt; text/html html; }}
@@ -27,6 +27,7 @@ http {{
     location = /close {{ keepalive_timeout 0; return 200 closed; }}
     location = /moved {{ return 301 /index.html; }}
     location = /none {{ return 204; }}
+    location = /upload {{ proxy_pass http://127.0.0.1:{port}/none; }}
     location = /echo {{ return 200 "$request_method $request_uri $http_host $content_length"; }}
     location = /small {{ client_max_body_size 1k; proxy_pass http://127.0.0.1:1/; }}
   }}

@@ -16,6 +16,7 @@ final class AdminConnection: ConnectionHandler {
 
     private let connection: Connection
     private let respond: Respond
+    private let onRefusal: (_ status: UInt16) -> Void
     private let onClose: (AdminConnection) -> Void
     private var scanner = HeadScanner()
     private let head = RequestHead(limits: AdminConnection.limits)
@@ -24,9 +25,13 @@ final class AdminConnection: ConnectionHandler {
     /// On an answer that has not left yet.
     private var lease: ByteBudget.Lease?
 
-    init(_ connection: Connection, respond: @escaping Respond, onClose: @escaping (AdminConnection) -> Void) {
+    init(
+        _ connection: Connection, respond: @escaping Respond, onRefusal: @escaping (_ status: UInt16) -> Void,
+        onClose: @escaping (AdminConnection) -> Void
+    ) {
         self.connection = connection
         self.respond = respond
+        self.onRefusal = onRefusal
         self.onClose = onClose
     }
 
@@ -45,10 +50,10 @@ final class AdminConnection: ConnectionHandler {
         switch scanner.next(bytes) {
         case .needsMore:
             if bytes.count < Self.limits.bytes { return 0 }
-            finish(.error(431, "head too large"), closes: true)
+            refuse(431, "head too large")
             return bytes.count
         case .malformed:
-            finish(.error(400, "malformed head"), closes: true)
+            refuse(400, "malformed head")
             return bytes.count
         case .head(let count):
             didReadHead(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
@@ -59,17 +64,22 @@ final class AdminConnection: ConnectionHandler {
     private func didReadHead(_ bytes: UnsafeRawBufferPointer) {
         scanner.reset()
         if let fault = head.parse(bytes) {
-            return finish(.error(fault.status, String(describing: fault.text)), closes: true)
+            return refuse(fault.status, String(describing: fault.text))
         }
         let closes = !head.traits.keepAlive || head.traits.framing != .empty
         guard head.traits.method == .get || head.traits.method == .head else {
-            return finish(.error(405, "method not allowed"), closes: closes)
+            return refuse(405, "method not allowed", closes: closes)
         }
         isAnswering = true
         timer?.disarm()
         let target = String(decoding: head.pathAndQuery, as: UTF8.self)
         let isForwarded = head.fields.value(of: .xPikoForward) != nil
         respond(AdminRequest(target, isForwarded: isForwarded)) { [self] in finish($0, closes: closes) }
+    }
+
+    private func refuse(_ status: UInt16, _ reason: String, closes: Bool = true) {
+        onRefusal(status)
+        finish(.error(status, reason), closes: closes)
     }
 
     private func finish(_ answer: AdminAnswer, closes: Bool) {

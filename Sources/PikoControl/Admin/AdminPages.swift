@@ -12,6 +12,8 @@ final class AdminPages {
     private let forwards: AdminForwards
     /// From the binding of its port on.
     weak var gossip: GossipShell?
+    /// Whose pages they are.
+    weak var port: AdminPort?
 
     init(node: ServerNode, loop: EventLoop) {
         self.node = node
@@ -75,6 +77,7 @@ final class AdminPages {
             page.add(upstreams)
             page.add(clusterNodes: node.cluster.nodes.map(\.status))
             if let gossip { page.add(gossip.counters, lostPackets: gossip.lostPackets, gossipNodes) }
+            if let port { page.add(refusedAdminRequests: port.refused) }
             page.add(node.refusals.snapshot(descriptors: parts.reduce(0) { $0 + $1.3 }, requests: node.rates.refused))
             page.add(droppedLines: node.log.dropped)
             answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: page.text))

@@ -10,6 +10,8 @@ final class AdminPort {
     private let respond: AdminConnection.Respond
     private var listeners: [Listener] = []
     private var clients: [ObjectIdentifier: AdminConnection] = [:]
+    /// Heads that were refused, by status.
+    private(set) var refused: [UInt16: UInt64] = [:]
 
     init(loop: EventLoop, respond: @escaping AdminConnection.Respond) {
         self.loop = loop
@@ -22,6 +24,8 @@ final class AdminPort {
 
     private func accept(_ connection: Connection) {
         let client = AdminConnection(connection, respond: respond) { [weak self] in
+            self?.refused[$0, default: 0] += 1
+        } onClose: { [weak self] in
             self?.clients[ObjectIdentifier($0)] = nil
         }
         clients[ObjectIdentifier(client)] = client

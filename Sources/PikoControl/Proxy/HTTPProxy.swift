@@ -24,7 +24,7 @@ public final class HTTPProxy {
     /// Who may say that it forwards for others; nil: nobody.
     public var membership: Membership?
     /// Who may send how many requests; nil: anybody any number.
-    public var rates: ClientRates?
+    @exclusivity(unchecked) public var rates: ClientRates?
     /// Sends a connection to the proxy of another loop, which gives it to `land`. False: that loop has ended. nil: nothing ever moves.
     public var moveAway: ((MovingConnection, ProxyArrival, _ loop: Int) -> Bool)?
     /// A connection given to `serve` has ended, on whichever loop it was by then.

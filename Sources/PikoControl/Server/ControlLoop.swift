@@ -25,6 +25,7 @@ final class ControlLoop: EndingControl {
         let pages = AdminPages(node: node, loop: loop)
         self.pages = pages
         port = AdminPort(loop: loop) { pages.respond(to: $0, $1) }
+        pages.port = port
         rebalancer = Rebalancer(node, on: loop)
     }
 

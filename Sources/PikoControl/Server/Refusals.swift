@@ -11,19 +11,30 @@ final class Refusals: Sendable {
     let connectionsOfClient = Atomic<UInt64>(0)
     /// Streams that a tunnel had no room for.
     let streams = Atomic<UInt64>(0)
-    /// Tunnels that broke the protocol, and were ended for it.
+    /// Tunnels that broke the protocol, and were ended for it; and so the WebSockets of TCP clients.
     let brokenTunnels = Atomic<UInt64>(0)
-    private let upstreams = Mutex<[UInt16: UInt64]>([:])
+    let brokenClients = Atomic<UInt64>(0)
+    private let byStatus = Mutex(ByStatus())
+
+    private struct ByStatus {
+        var upstreams: [UInt16: UInt64] = [:]
+        var clients: [UInt16: UInt64] = [:]
+    }
 
     /// An agent's dial was answered with this status; 408: it did not come to the point.
-    func countUpstream(_ status: UInt16) { upstreams.withLock { $0[status, default: 0] += 1 } }
+    func countUpstream(_ status: UInt16) { byStatus.withLock { $0.upstreams[status, default: 0] += 1 } }
+
+    /// A TCP client that had been taken over was answered with this status.
+    func countClient(_ status: UInt16) { byStatus.withLock { $0.clients[status, default: 0] += 1 } }
 
     /// At one moment. `descriptors`: connections that the loops' listeners had no descriptor for.
     func snapshot(descriptors: UInt64, requests: UInt64) -> RefusalSnapshot {
-        RefusalSnapshot(
+        let byStatus = byStatus.withLock { $0 }
+        return RefusalSnapshot(
             connections: connections.load(ordering: .relaxed), connectionsOfClient: connectionsOfClient.load(ordering: .relaxed),
             descriptors: descriptors, requests: requests, streams: streams.load(ordering: .relaxed),
-            brokenTunnels: brokenTunnels.load(ordering: .relaxed), upstreams: upstreams.withLock { $0 })
+            brokenTunnels: brokenTunnels.load(ordering: .relaxed), brokenClients: brokenClients.load(ordering: .relaxed),
+            upstreams: byStatus.upstreams, clients: byStatus.clients)
     }
 }
 
@@ -35,11 +46,19 @@ struct RefusalSnapshot: Equatable, Sendable {
     var requests: UInt64 = 0
     var streams: UInt64 = 0
     var brokenTunnels: UInt64 = 0
+    var brokenClients: UInt64 = 0
     /// By status.
     var upstreams: [UInt16: UInt64] = [:]
+    var clients: [UInt16: UInt64] = [:]
 }
 
 extension PrometheusText {
+    /// Not of the original. By status.
+    mutating func add(refusedAdminRequests: [UInt16: UInt64]) {
+        begin("piko_admin_requests_refused_total", .counter, "Heads that the admin port refused, by status.")
+        for (status, count) in refusedAdminRequests.sorted(by: { $0.key < $1.key }) { sample([("status", String(status))], count) }
+    }
+
     /// Not of the original.
     mutating func add(_ refusals: RefusalSnapshot) {
         begin("piko_proxy_connections_refused_total", .counter, "Client connections beyond a limit.")
@@ -47,6 +66,10 @@ extension PrometheusText {
         sample([("limit", "connections_per_ip")], refusals.connectionsOfClient)
         begin("piko_proxy_requests_limited_total", .counter, "Requests beyond the rate of their client.")
         sample(refusals.requests)
+        begin("piko_proxy_tcp_refused_total", .counter, "TCP clients that no agent took, by status.")
+        for (status, count) in refusals.clients.sorted(by: { $0.key < $1.key }) { sample([("status", String(status))], count) }
+        begin("piko_proxy_protocol_errors_total", .counter, "TCP clients ended because they broke the WebSocket protocol.")
+        sample(refusals.brokenClients)
         begin("piko_descriptors_exhausted_total", .counter, "Connections, of clients and agents, that no descriptor was left for.")
         sample(refusals.descriptors)
         begin("piko_upstreams_refused_total", .counter, "Dials of agents that got no tunnel, by status.")

@@ -123,7 +123,8 @@ final class ServerLoop: EndingLoop {
     /// Joins a forward's WebSocket to a stream of a tunnel; both live on this loop.
     func join(_ downstream: Connection, _ upstream: Connection) {
         var relay: Relay?
-        relay = Relay.join(downstream, upstream) { [self] _ in
+        relay = Relay.join(downstream, upstream) { [self] in
+            if $0.error == .protocolViolation { node.refusals.brokenClients.add(1, ordering: .relaxed) }
             if let relay { residents.leave(relay) }
             relay = nil
             clientDidEnd()

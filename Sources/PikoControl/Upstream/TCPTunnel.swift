@@ -149,6 +149,7 @@ final class TCPTunnel: ConnectionHandler {
         if let fallback = client.fallback, server.upstreams.hasOtherNode(for: client.endpoint) {
             return server.proxy.takeBack(connection, fallback)
         }
+        server.node.refusals.countClient(refusal.status)
         connection.end(answering: refusal, isForwarded: client.isForwarded)
         server.clientDidEnd()
     }
@@ -160,6 +161,7 @@ final class TCPTunnel: ConnectionHandler {
         finish()
         upstream?.abort()
         upstream = nil
+        server.node.refusals.countClient(error.status)
         downstream.end(answering: error, isForwarded: client.isForwarded)
     }
 
