@@ -47,8 +47,9 @@ struct AgentLine {
     static func run(_ load: @escaping () throws -> Loaded<Self>) throws -> Never {
         let configuration = try StayingCommand.configuration(AgentConfiguration.keys, logging: \.log) {
             let loaded = try load()
-            let configuration = loaded.configuration.configuration
+            var configuration = loaded.configuration.configuration
             try configuration.check()
+            try configuration.takeProxy(from: .process)
             return loaded.with(configuration)
         }
         throw CommandExit.code(AgentProcess(configuration: configuration).run())

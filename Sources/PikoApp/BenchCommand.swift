@@ -32,9 +32,10 @@ struct BenchHTTP: ParsableCommand {
                 there were and how long they took.
                 """
         )
-        let loaded = try Loaded.read(arguments, into: BenchConfiguration(), flags: keys, fileKeys: keys, help: help)
+        var loaded = try Loaded.read(arguments, into: BenchConfiguration(), flags: keys, fileKeys: keys, help: help)
         _ = try loaded.arguments()
         try loaded.configuration.check()
+        try loaded.configuration.takeProxies(from: .process)
         try Self.measure(loaded.configuration)
     }
 

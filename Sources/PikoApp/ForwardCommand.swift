@@ -45,6 +45,7 @@ struct ForwardTCP: ParsableCommand {
         let places = try loaded.arguments("ADDR", "ENDPOINT")
         loaded.configuration.ports = [try PortConfiguration(addr: places[0], endpoint: places[1])]
         try loaded.configuration.check()
+        try loaded.configuration.takeProxy(from: .process)
         return loaded
     }
 }
@@ -64,10 +65,11 @@ struct ForwardStart: ParsableCommand {
             usage: "forward start --config.path FILE [flags]",
             about: "Opens each of the ports in a YAML file, under the key 'ports'."
         )
-        let loaded = try Forward.load(arguments, help)
+        var loaded = try Forward.load(arguments, help)
         _ = try loaded.arguments()
         if loaded.configuration.ports.isEmpty { throw ConfigurationError("ports: expected at least one, in the file of --config.path") }
         try loaded.configuration.check()
+        try loaded.configuration.takeProxy(from: .process)
         return loaded
     }
 }

@@ -13,6 +13,8 @@ public struct UpstreamTunnelSettings: Sendable {
     public var token = ""
     /// Empty: none.
     public var tenantID = ""
+    /// On the way to the server; nil: none.
+    public var proxy: OutboundProxy?
     /// Tunnels to different nodes, where the cluster has as many.
     public var tunnels = 1
     /// Milliseconds within which the first dial must have succeeded; afterwards nothing is given up.
@@ -40,7 +42,7 @@ public struct UpstreamTunnelSettings: Sendable {
         if servesHTTP { fields.append(("x-piko-protocol", "http")) }
         if !connected.isEmpty { fields.append(("x-piko-connected", connected.joined(separator: ","))) }
         return WebSocketRequest(
-            url: url, path: "/piko/v1/upstream/\(PercentEncoding.pathSegment(endpointID))", fields: fields, timeout: timeout)
+            url: url, path: "/piko/v1/upstream/\(PercentEncoding.pathSegment(endpointID))", fields: fields, proxy: proxy, timeout: timeout)
     }
 }
 

@@ -14,17 +14,20 @@ public struct WebSocketRequest: Sendable {
     public var fields: [(name: String, value: String)]
     /// Offer that an empty binary message ends one direction (between our own processes).
     public var offersHalfClose: Bool
+    /// On the way to the server; nil: none.
+    public var proxy: OutboundProxy?
     /// Milliseconds for the whole attempt.
     public var timeout: UInt64
 
     public init(
         url: ConfiguredURL, path: String, fields: [(name: String, value: String)] = [], offersHalfClose: Bool = false,
-        timeout: UInt64
+        proxy: OutboundProxy? = nil, timeout: UInt64
     ) {
         self.url = url
         self.path = path
         self.fields = fields
         self.offersHalfClose = offersHalfClose
+        self.proxy = proxy
         self.timeout = timeout
     }
 }
@@ -33,6 +36,8 @@ public struct WebSocketRequest: Sendable {
 public enum DialFailure: Error, Sendable, CustomStringConvertible {
     /// Below HTTP: refused, timed out, no such name, reset.
     case transport(EngineError)
+    /// The proxy on the way ("host:port") was not reached, or let us not through.
+    case proxy(String, ProxyFailure)
     /// The server answered with another status; the text is its JSON body's `error`, or empty.
     case refused(status: Int, text: String)
     /// Not an answer a server of ours or of the original gives.
@@ -42,6 +47,7 @@ public enum DialFailure: Error, Sendable, CustomStringConvertible {
     public var isTransient: Bool {
         switch self {
         case .transport: true
+        case .proxy(_, let failure): failure.isTransient
         case .refused(let status, _): [408, 429, 500, 502, 503, 504].contains(status)
         case .malformed: false
         }
@@ -50,6 +56,7 @@ public enum DialFailure: Error, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .transport(let error): error.description
+        case .proxy(let place, let failure): "proxy \(place): \(failure.text)"
         case .refused(let status, let text): text.isEmpty ? "status \(status)" : "status \(status): \(text)"
         case .malformed(let what): "unexpected answer: \(what)"
         }
@@ -63,15 +70,18 @@ public final class WebSocketDial: ConnectionHandler {
     private let loop: EventLoop
     private let request: WebSocketRequest
     private var completion: Completion?
-    private var dialer: Dialer?
+    private var dialer: ServerDial?
     private var connection: Connection?
+    /// Reaching the server has the same deadline by itself, and says better what was late.
     private var timer: Timer?
+    private let deadline: UInt64
     private var key = ""
     private var answer = HandshakeAnswer()
 
     private init(_ request: WebSocketRequest, on loop: EventLoop, completion: @escaping Completion) {
         self.loop = loop
         self.request = request
+        deadline = loop.now &+ max(request.timeout, 1)
         self.completion = completion
     }
 
@@ -96,12 +106,10 @@ public final class WebSocketDial: ConnectionHandler {
     }
 
     private func start() {
-        timer = Timer(on: loop) { [unowned self] in fail(.transport(.timeout)) }
-        timer?.arm(max(request.timeout, 1))
-        dialer = Dialer.dial(host: request.url.host, port: request.url.port, timeout: request.timeout, on: loop) { [self] in
+        dialer = ServerDial.dial(request.url.hostPort, through: request.proxy, timeout: request.timeout, on: loop) { [self] in
             switch $0 {
             case .success(let connection): didConnect(connection)
-            case .failure(let error): fail(.transport(error))
+            case .failure(let failure): fail(failure)
             }
         }
     }
@@ -110,6 +118,8 @@ public final class WebSocketDial: ConnectionHandler {
         dialer = nil
         self.connection = connection
         connection.handler = self
+        timer = Timer(on: loop) { [unowned self] in fail(.transport(.timeout)) }
+        timer?.arm(deadline > loop.now ? deadline - loop.now : 1)
         do throws(EngineError) {
             key = try WebSocketHandshake.makeKey()
         } catch {

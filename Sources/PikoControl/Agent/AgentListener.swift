@@ -54,6 +54,7 @@ final class AgentListener: UpstreamTunnelsHandler {
         var settings = UpstreamTunnelSettings(endpointID: configuration.endpointID, url: connect.url)
         settings.token = connect.token
         settings.tenantID = connect.tenantID
+        settings.proxy = connect.proxyURL
         settings.tunnels = connect.tunnels
         settings.servesHTTP = configuration.protocol == .http
         settings.firstTimeout = connect.timeout.wholeMilliseconds

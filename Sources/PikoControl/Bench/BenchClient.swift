@@ -2,6 +2,7 @@
 // One client of a benchmark: a connection to the proxy port that sends its share of the requests, one after the other, and
 // checks each answer. Loop-confined; its BenchLoop holds it. A request that fails counts as sent and is not tried again.
 
+import PikoClient
 import PikoCore
 import PikoEngine
 
@@ -47,10 +48,10 @@ final class BenchClient: ConnectionHandler {
     private func dial() {
         let connect = owner.configuration.connect
         let milliseconds = connect.timeout.wholeMilliseconds
-        Dialer.dial(host: connect.proxyURL.host, port: connect.proxyURL.port, timeout: milliseconds, on: owner.loop) { [self] in
+        ServerDial.dial(connect.proxyURL.hostPort, through: connect.proxyRoute, timeout: milliseconds, on: owner.loop) { [self] in
             switch $0 {
             case .success(let connection): didConnect(connection)
-            case .failure(let error): didNotConnect(error)
+            case .failure(let failure): didNotConnect(failure)
             }
         }
     }
@@ -64,9 +65,9 @@ final class BenchClient: ConnectionHandler {
         send(on: connection)
     }
 
-    private func didNotConnect(_ error: EngineError) {
+    private func didNotConnect(_ failure: DialFailure) {
         guard !isStopping else { return }
-        fail(error.description)
+        fail(failure.description)
         if remaining == 0 { finish() } else { timer?.arm(Self.pause) }
     }
 

@@ -22,6 +22,7 @@ final class BenchUpstream: UpstreamTunnelsHandler {
     func start() {
         let connect = owner.configuration.connect
         var settings = UpstreamTunnelSettings(endpointID: endpoint, url: connect.upstreamURL)
+        settings.proxy = connect.upstreamRoute
         settings.firstTimeout = connect.timeout.wholeMilliseconds
         tunnels = UpstreamTunnels(settings, on: owner.loop, handler: self)
         tunnels?.start()

@@ -59,7 +59,7 @@ final class ForwardLoop: EndingLoop {
         if !token.isEmpty { fields.append(("Authorization", "Bearer \(token)")) }
         return WebSocketRequest(
             url: configuration.connect.url, path: "/_piko/v1/tcp/\(PercentEncoding.pathSegment(endpoint))", fields: fields,
-            offersHalfClose: true, timeout: configuration.connect.timeout.wholeMilliseconds)
+            offersHalfClose: true, proxy: configuration.connect.proxyURL, timeout: configuration.connect.timeout.wholeMilliseconds)
     }
 
     func didEnd(_ forwarded: ForwardedConnection, _ end: RelayEnd) {

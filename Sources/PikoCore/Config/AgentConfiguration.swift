@@ -68,7 +68,8 @@ public struct AgentConnectConfiguration: Equatable, Sendable {
     public var timeout: Duration = .seconds(30)
     /// Tunnels to different nodes for each listener, where the cluster has as many.
     public var tunnels = 2
-    public var proxyURL: ConfiguredURL?
+    /// On the way to the server; nil: none. Where it is not configured, what the environment says (`takeProxy`).
+    public var proxyURL: OutboundProxy?
     public var tls = ClientTLSConfiguration()
 
     public init() {}

@@ -21,7 +21,7 @@ extension AgentConfiguration {
             ConfigurationKey("tenant_id", \.tenantID, .nodeID, "Tenant that the token is of.").live(),
             .init("timeout", \.timeout, .positiveDuration, "How long the first connection may take. A lost one is tried again for ever."),
             .init("tunnels", \.tunnels, .integer(1...8), "Tunnels of each listener, to different nodes where the cluster has them."),
-            ConfigurationKey("proxy_url", \.proxyURL, .optionalURL, "HTTP proxy to reach the server through.").with(.notYet),
+            ConfigurationKey("proxy_url", \.proxyURL, .optionalProxy, SharedKeys.proxyHelp).live(),
         ]
         return keys + SharedKeys.clientTLS.under("tls", \.tls)
     }

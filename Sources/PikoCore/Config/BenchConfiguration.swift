@@ -23,6 +23,9 @@ public struct BenchConfiguration: Equatable, Sendable {
 public struct BenchConnectConfiguration: Equatable, Sendable {
     public var proxyURL = ConfiguredURL(host: "localhost", port: 8000)
     public var upstreamURL = ConfiguredURL(host: "localhost", port: 8001)
+    /// Proxies on the way to these; nil: none. The environment's (`takeProxies`): `proxy_url` is a port of the server.
+    public var proxyRoute: OutboundProxy?
+    public var upstreamRoute: OutboundProxy?
     /// For each tunnel's start and each request.
     public var timeout: Duration = .seconds(5)
 

@@ -33,6 +33,8 @@ public struct ForwardConnectConfiguration: Equatable, Sendable {
     public var token = ""
     /// For one connection to the server.
     public var timeout: Duration = .seconds(30)
+    /// As an agent's.
+    public var proxyURL: OutboundProxy?
     public var tls = ClientTLSConfiguration()
 
     public init() {}

@@ -16,6 +16,7 @@ extension ForwardConfiguration {
             .init("url", \.url, .url, "The proxy port of the server, which may be behind a path."),
             .init("token", \.token, .token, "Token for the server."),
             .init("timeout", \.timeout, .positiveDuration, "How long connecting to the server may take."),
+            .init("proxy_url", \.proxyURL, .optionalProxy, SharedKeys.proxyHelp),
         ]
         return keys.live() + SharedKeys.clientTLS.under("tls", \.tls)
     }

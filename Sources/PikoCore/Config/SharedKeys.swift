@@ -82,6 +82,10 @@ enum SharedKeys {
         return keys.notYet()
     }
 
+    static var proxyHelp: String {
+        "HTTP proxy to reach the server through, with user and password where it wants them. By default what HTTPS_PROXY or HTTP_PROXY and NO_PROXY say."
+    }
+
     static func gracePeriod<Root>(_ place: WritableKeyPath<Root, Duration>) -> ConfigurationKey<Root> {
         ConfigurationKey("grace_period", place, .positiveDuration, "How long what is under way may go on after SIGTERM or SIGINT.").live()
     }

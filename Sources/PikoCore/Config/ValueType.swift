@@ -167,9 +167,12 @@ extension ValueType<ConfiguredURL> {
     static var url: Self { Self("URL", "a URL such as http://localhost:8000", read: { ConfiguredURL($0) }, write: \.description) }
 }
 
-extension ValueType<ConfiguredURL?> {
-    static var optionalURL: Self {
-        Self("URL", "a URL such as http://localhost:3128", read: { ConfiguredURL($0).map(Optional.some) }, write: { $0?.description ?? "" })
+extension ValueType<OutboundProxy?> {
+    /// Never shown in an error: it may have a password.
+    static var optionalProxy: Self {
+        var type = Self("PROXY", OutboundProxy.expected, read: { OutboundProxy($0).map(Optional.some) }, write: { $0?.text ?? "" })
+        type.isSecret = true
+        return type
     }
 }
 

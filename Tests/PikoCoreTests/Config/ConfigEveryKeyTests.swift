@@ -21,6 +21,7 @@ struct ConfigEveryKeyTests {
         "LEVEL": ("warn", ["", "loud", "INFO"]),
         "ADDRESS": ("h:1", ["", "h", "h:", "h:x", "h:65536", "a b:1", "::1:80"]),
         "URL": ("http://h:1", ["", "h:1", "ftp://h", "http://", "http://h:x", "http://h/?q", "http://h/#f"]),
+        "PROXY": ("http://h:1", ["", "ftp://h", "http://", "http://h:x", "http://h/path"]),
         "WHERE": ("cluster", ["", "here"]),
         "PROTOCOL": ("tcp", ["", "udp"]),
     ]

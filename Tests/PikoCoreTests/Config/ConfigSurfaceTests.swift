@@ -49,7 +49,7 @@ struct ConfigSurfaceTests {
 
     @Test("forward and bench: exactly the documented keys")
     func others() {
-        let connect = ["url", "token", "timeout"] + Self.clientTLS
+        let connect = ["url", "token", "timeout", "proxy_url"] + Self.clientTLS
         let forward = below("connect", connect) + ["ports", "log.level", "log.subsystems", "engine.loops", "grace_period"]
         #expect(ForwardConfiguration.keys.map(\.path).sorted() == forward.sorted())
         let bench = ["requests", "clients", "endpoints", "upstreams", "size", "connect.proxy_url", "connect.upstream_url", "connect.timeout"]
