@@ -49,7 +49,7 @@ def test_what_does_not_work_yet_is_refused(run, words):
 
 
 @pytest.mark.parametrize("words, error", [
-    ("agent http e 1 --connect.proxy-url http://h:1", "--connect.proxy-url: not supported yet"),
+    ("agent http e 1 --connect.proxy-url socks5://me:secret@h:1", "--connect.proxy-url: expected an http or https URL such as http://user:password@localhost:3128"),
     ("agent http e 1 --connect.tls.root-cas f", "--connect.tls.root-cas: not supported yet"),
     ("agent http e https://h", "ADDR: https is not supported yet"),
     ("agent http e 1 --connect.url https://h", "connect.url: https is not supported yet"),

@@ -33,7 +33,7 @@ import Testing
     @Test("proxy answer: 2xx of any version is open, and what follows the head is the server's")
     func open() {
         check("HTTP/1.1 200 Connection established\r\n\r\n", .open(39))
-        check("HTTP/1.0 200 Connection established\r\nProxy-agent: tinyproxy/1.11.1\r\n\r\n", .open(71))
+        check("HTTP/1.0 200 Connection established\r\nProxy-agent: tinyproxy/1.11.1\r\n\r\n", .open(70))
         check("HTTP/1.1 200\r\n\r\n", .open(16))
         check("HTTP/1.1 204 \r\n\r\nHTTP", .open(17))
     }

@@ -143,7 +143,7 @@ extension DialFailure {
     /// A node that leaves or is full says 503; who knows no sessions, anything else.
     fileprivate var means: NodeRoutes.Setback {
         switch self {
-        case .transport, .refused(status: 503, _): .notNow
+        case .transport, .proxy, .refused(status: 503, _): .notNow
         case .refused, .malformed: .unknown
         }
     }
