@@ -31,18 +31,20 @@ MODES = {
 }
 
 
-def p99(addr, count=400):
-    """Of requests one after the other on one connection, every tenth on a connection of its own."""
-    times = []
-    with Client(addr) as client:
+def p99s(*addrs, count=1000):
+    """Of each address: requests in turn, so that all of them meet the same machine; every tenth on a connection of its own."""
+    times = [[] for _ in addrs]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(addr)) for addr in addrs]
         for number in range(count):
-            start = time.perf_counter()
-            if number % 10:
-                client.request("web", "/echo").response()
-            else:
-                fetch(addr, "web", "/echo")
-            times.append(time.perf_counter() - start)
-    return sorted(times)[int(count * 0.99)]
+            for addr, client, taken in zip(addrs, clients, times):
+                start = time.perf_counter()
+                if number % 10:
+                    client.request("web", "/echo").response()
+                else:
+                    fetch(addr, "web", "/echo")
+                taken.append(time.perf_counter() - start)
+    return [sorted(taken)[int(count * 0.99)] for taken in times]
 
 
 class Scene:
@@ -54,8 +56,7 @@ class Scene:
         self.node, self.calm_node = piko.server(*flags), piko.server(*flags)
         self.agent = piko.agent("http", self.node, "web", service.addr, "--access-log.disable")
         piko.agent("http", self.calm_node, "web", service.addr, "--access-log.disable")
-        for node in (self.node, self.calm_node):
-            p99(node.proxy, 50)
+        p99s(self.node.proxy, self.calm_node.proxy, count=50)
         self.before = self.memory
         self.idle = self.open
 
@@ -70,8 +71,8 @@ class Scene:
 
     def check(self, count, each):
         """While the connections are held: what others notice, and what they cost."""
-        rounds = [(p99(self.calm_node.proxy), p99(self.node.proxy)) for _ in range(6)]
-        calm, beside = (min(times) for times in zip(*rounds))
+        rounds = [p99s(self.calm_node.proxy, self.node.proxy) for _ in range(3)]
+        calm, beside = min(rounds, key=lambda pair: pair[1] / pair[0])
         grown = [now - then for now, then in zip(self.memory, self.before)]
         used, start = cpu(self.node.pid), time.monotonic()
         time.sleep(2)
@@ -93,6 +94,7 @@ class Scene:
 def nginx(tmp_path):
     nginx = Nginx(tmp_path)
     (nginx.www / "large").write_bytes(b"l" * (4 * MEBI))
+    (nginx.www / "medium").write_bytes(b"m" * (160 * KIBI))
     try:
         yield nginx
     finally:
@@ -122,6 +124,10 @@ def attack(scene, count, flags, target):
 @pytest.mark.parametrize("mode", MODES)
 def test_slow_clients_slow_nobody_and_cost_little(scene, mode, count):
     flags, target, each = MODES[mode]
+    if mode == "slow-readers" and count > 1000:
+        # Both ends of all connections are on this machine: what nobody reads of 5,000 × 4 MiB is more than the system lets TCP have
+        # (net.ipv4.tcp_mem), and then everybody is slow, whoever serves.
+        target = "/medium"
     with attack(scene, count, flags, target):
         # Ranges are answered at once: nothing is held for long.
         if mode != "ranges":
