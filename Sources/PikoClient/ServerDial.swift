@@ -13,6 +13,8 @@ public final class ServerDial: ConnectionHandler {
     private let target: HostPort
     private let proxy: OutboundProxy?
     private let tls: TLSContext?
+    /// Whom the server's certificate must be for.
+    private let serverName: String
     private let deadline: UInt64
     private var completion: Completion?
     private var dialer: Dialer?
@@ -22,8 +24,8 @@ public final class ServerDial: ConnectionHandler {
     /// The proxy has let us through.
     private var isThrough = false
 
-    /// For an https proxy. Made once; it has no files that could be wrong.
-    private static let systemRoots: TLSContext = {
+    /// For an https proxy, and for servers where nothing else is said. Made once; it has no files that could be wrong.
+    static let systemRoots: TLSContext = {
         do throws(TLSFault) {
             return try .client()
         } catch {
@@ -32,12 +34,14 @@ public final class ServerDial: ConnectionHandler {
     }()
 
     private init(
-        _ target: HostPort, _ proxy: OutboundProxy?, _ tls: TLSContext?, _ timeout: UInt64, on loop: EventLoop, completion: @escaping Completion
+        _ target: HostPort, _ proxy: OutboundProxy?, _ tls: TLSContext?, _ serverName: String?, _ timeout: UInt64, on loop: EventLoop,
+        completion: @escaping Completion
     ) {
         self.loop = loop
         self.target = target
         self.proxy = proxy
         self.tls = tls
+        self.serverName = serverName ?? target.host
         deadline = loop.now &+ max(timeout, 1)
         self.completion = completion
     }
@@ -45,14 +49,15 @@ public final class ServerDial: ConnectionHandler {
     /// The completion runs exactly once, never inside this call; the connection arrives open, without a handler.
     /// - Parameters:
     ///   - proxy: nil: none.
-    ///   - tls: with the server, which must be the one of the target's host; nil: none.
+    ///   - tls: with the server; nil: none.
+    ///   - serverName: whom its certificate must be for; nil: the target's host.
     ///   - timeout: milliseconds for the whole attempt.
     @discardableResult
     public static func dial(
-        _ target: HostPort, through proxy: OutboundProxy?, tls: TLSContext? = nil, timeout: UInt64, on loop: EventLoop,
-        completion: @escaping Completion
+        _ target: HostPort, through proxy: OutboundProxy?, tls: TLSContext? = nil, serverName: String? = nil, timeout: UInt64,
+        on loop: EventLoop, completion: @escaping Completion
     ) -> ServerDial {
-        let dial = ServerDial(target, proxy, tls, timeout, on: loop, completion: completion)
+        let dial = ServerDial(target, proxy, tls, serverName, timeout, on: loop, completion: completion)
         dial.start()
         return dial
     }
@@ -73,8 +78,8 @@ public final class ServerDial: ConnectionHandler {
             timer = Timer(on: loop) { [unowned self] in fail(.timeout) }
             timer?.arm(left)
         }
-        let context = proxy.map { $0.scheme == .https ? Self.systemRoots : nil } ?? tls
-        dialer = Dialer.dial(host: place.host, port: place.port, timeout: left, tls: context, on: loop) { [self] in
+        let (context, name) = proxy.map { ($0.scheme == .https ? Self.systemRoots : nil, $0.host) } ?? (tls, serverName)
+        dialer = Dialer.dial(host: place.host, port: place.port, timeout: left, tls: context, serverName: name, on: loop) { [self] in
             dialer = nil
             switch $0 {
             case .success(let connection): didConnect(connection)
@@ -116,7 +121,7 @@ public final class ServerDial: ConnectionHandler {
         connection.stopReading()
         guard let tls else { return arrive(connection) }
         do throws(EngineError) {
-            self.connection = try connection.startTLS(tls, peer: target.host, timeout: left, handler: self)
+            self.connection = try connection.startTLS(tls, peer: serverName, timeout: left, handler: self)
         } catch {
             fail(error)
         }
