@@ -18,6 +18,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.0"),
     ],
     targets: [
         .systemLibrary(name: "CLibUV", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"]), .brew(["libuv"])]),
@@ -33,6 +34,7 @@ let package = Package(
             name: "PikoControl",
             dependencies: [
                 "PikoEngine", "PikoCore", "PikoClient",
+                .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
@@ -50,7 +52,7 @@ let package = Package(
         .testTarget(name: "PikoEngineTests", dependencies: ["PikoEngine"]),
         .testTarget(name: "PikoCoreTests", dependencies: ["PikoCore"]),
         .testTarget(name: "PikoClientTests", dependencies: ["PikoClient"]),
-        .testTarget(name: "PikoControlTests", dependencies: ["PikoControl"]),
+        .testTarget(name: "PikoControlTests", dependencies: ["PikoControl", .product(name: "JWTKit", package: "jwt-kit")]),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .gnu11

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Fixtures of the whole-process tests. `--loops N` (or PIKO_LOOPS) runs everything with that many event loops;
-# `--nodes 2` (or PIKO_NODES) what has a shared tunnel over two nodes. PIKO_BIN names the program. Every process is ended by its id and must leave with 0.
+# `--tokens` with tokens on all ports; `--nodes 2` (or PIKO_NODES) what has a shared tunnel over two nodes. PIKO_BIN names the program. Every process is ended by its id and must leave with 0.
 
 import os
 import sys
@@ -11,20 +11,29 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from harness.piko import Piko  # noqa: E402
+from harness.tokens import Everywhere  # noqa: E402
 from harness.tunnel import Tunnel, Web  # noqa: E402
+from peer import client  # noqa: E402
 from peer.service import Service, reply  # noqa: E402
 
 
 def pytest_addoption(parser):
     parser.addoption("--loops", type=int, default=int(os.environ.get("PIKO_LOOPS", "1")), help="event loops of each process")
     parser.addoption("--nodes", type=int, default=int(os.environ.get("PIKO_NODES", "1")), help="2: shared tunnels lead over two nodes")
+    parser.addoption("--tokens", action="store_true", help="all ports of servers ask for tokens, and everybody has one")
     parser.addoption("--long", action="store_true", help="run the long tests too")
     parser.addoption("--repeat", type=int, default=1, help="runs of each fault of cluster/, a seed each")
     parser.addoption("--seed", type=int, default=1, help="the first run's seed")
 
 
+def pytest_configure(config):
+    if config.getoption("tokens"):
+        Piko.tokens_everywhere = Everywhere()
+        client.line_behind_endpoint = Piko.tokens_everywhere.line
+
+
 def pytest_report_header(config):
-    return f"engine loops: {config.getoption('loops')}, nodes: {config.getoption('nodes')}"
+    return f"engine loops: {config.getoption('loops')}, nodes: {config.getoption('nodes')}, tokens: {'yes' if config.getoption('tokens') else 'no'}"
 
 
 def pytest_collection_modifyitems(config, items):

@@ -13,10 +13,11 @@ from .process import BenchError
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
-def wrk(url, connections, seconds, host, threads=1, script=None):
+def wrk(url, connections, seconds, host, threads=1, script=None, headers=()):
     """Returns requests, seconds, p50, p99 (seconds) of one run."""
     command = ["wrk", "-t", str(threads), "-c", str(connections), "-d", f"{seconds}s", "--latency", "--timeout", "10s"]
     command += ["-H", f"Host: {host}"] if script is None else ["-s", script]
+    command += [word for header in headers for word in ("-H", header)]
     text = _run(command + [url], seconds + 30)
     if "Socket errors" in text or "Non-2xx" in text:
         raise BenchError("wrk saw errors: " + " ".join(re.findall(r"(?:Socket errors|Non-2xx).*", text)))

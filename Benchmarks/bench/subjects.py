@@ -4,7 +4,12 @@
 # The service itself (nginx, iperf3) is the same for all and its CPU counts for none.
 """The service and the chains in front of it."""
 
+import base64
+import hashlib
+import hmac
+import json
 import os
+import time
 
 from .process import BenchError, free_ports
 
@@ -127,19 +132,19 @@ def server_ports():
     return proxy, upstream, [word for key, port in ports.items() for word in (f"--{key}.bind-addr", f"127.0.0.1:{port}")]
 
 
-def piko_server(stage, loops=1, name="piko-server"):
+def piko_server(stage, loops=1, name="piko-server", flags=()):
     """Returns the process and its proxy and upstream ports."""
     proxy, upstream, binds = server_ports()
-    process = piko(stage, name, "server", *binds, "--proxy.access-log.disable", "--engine.loops", str(loops))
+    process = piko(stage, name, "server", *binds, "--proxy.access-log.disable", "--engine.loops", str(loops), *flags)
     stage.wait_port(proxy)
     stage.wait_port(upstream)
     return process, proxy, upstream
 
 
-def piko_agent(stage, kind, service, upstream, loops=1, endpoint=ENDPOINT, name="piko-agent"):
+def piko_agent(stage, kind, service, upstream, loops=1, endpoint=ENDPOINT, name="piko-agent", flags=()):
     """An agent for one endpoint; kind is http or tcp."""
     return piko(stage, name, "agent", kind, endpoint, f"127.0.0.1:{service}", "--connect.url", f"http://127.0.0.1:{upstream}",
-                "--access-log.disable", "--engine.loops", str(loops))
+                "--access-log.disable", "--engine.loops", str(loops), *flags)
 
 
 def piko_http_chain(stage, service, loops=1):
@@ -147,6 +152,29 @@ def piko_http_chain(stage, service, loops=1):
     server, proxy, upstream = piko_server(stage, loops)
     agent = piko_agent(stage, "http", service, upstream, loops)
     return Chain("piko", proxy, [server, agent])
+
+
+SECRET = "a secret of the benchmarks"
+
+
+def token():
+    """A token with the claims of a usual one, signed with HS256."""
+    def part(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+    now = int(time.time())
+    claims = {"iss": "https://issuer.example.com/", "sub": "a-client-of-the-service", "aud": ["piko", "other"], "iat": now, "nbf": now - 60,
+              "exp": now + 86400, "jti": "0b8a4f5e-9d3c-4c51-8b0e-6a52c7b1f0de", "piko": {"endpoints": [ENDPOINT, "another-endpoint"]}}
+    text = part(b'{"alg":"HS256","typ":"JWT"}') + b"." + part(json.dumps(claims).encode())
+    return (text + b"." + part(hmac.new(SECRET.encode(), text, hashlib.sha256).digest())).decode()
+
+
+def piko_guarded_chain(stage, service, bearer):
+    """The same with tokens asked for on both ports."""
+    keys = [word for port in ("proxy", "upstream") for word in (f"--{port}.auth.hmac-secret-key", SECRET, f"--{port}.auth.audience", "piko")]
+    server, proxy, upstream = piko_server(stage, name="piko-server-guarded", flags=keys)
+    agent = piko_agent(stage, "http", service, upstream, name="piko-agent-guarded", flags=["--connect.token", bearer])
+    return Chain("tokens", proxy, [server, agent])
 
 
 def piko_tcp_chain(stage, service, through=None):

@@ -79,9 +79,12 @@ class Forward(PikoProcess):
 
 
 class Piko:
-    """Starts processes and ends all of them; one for a test or a module."""
+    """Starts processes and ends all of them; one for a test or a module. `tokens`: what they are given of them (tokens.Everywhere)."""
 
-    def __init__(self, directory, loops):
+    tokens_everywhere = None
+
+    def __init__(self, directory, loops, tokens=None):
+        self.tokens = tokens if tokens is not None else Piko.tokens_everywhere
         self.directory = directory
         self.loops = loops
         self.processes = []
@@ -101,11 +104,19 @@ class Piko:
         proxy, upstream, admin, gossip = (spell(host, free_port()) for _ in range(4))
         addresses = ["--proxy.bind-addr", proxy, "--upstream.bind-addr", upstream, "--admin.bind-addr", admin,
                      "--cluster.gossip.bind-addr", gossip]
-        node = self.start(Node, "server", self.looped("server", *addresses, *flags), **options)
+        node = self.start(Node, "server", self.looped("server", *addresses, *self.server_tokens, *flags), **options)
         node.proxy, node.upstream, node.admin, node.gossip = proxy, upstream, admin, gossip
         if wait:
             self.until(node, lambda: node.ready)
         return node
+
+    @property
+    def server_tokens(self):
+        return self.tokens.FLAGS if self.tokens else []
+
+    @property
+    def connect_token(self):
+        return self.tokens.connect if self.tokens else []
 
     def servers(self, count, flags=(), **options):
         """Nodes of one cluster, all of which know each other: the first, and the last."""
@@ -118,7 +129,7 @@ class Piko:
     def agent(self, kind, node, endpoint, addr, *flags, wait=True, **options):
         """`kind`: http or tcp; `node`: a Node or a URL; `addr`: where the service is."""
         url = node if isinstance(node, str) else node.upstream_url
-        command = self.looped("agent", kind, endpoint, addr, "--connect.url", url, *flags)
+        command = self.looped("agent", kind, endpoint, addr, "--connect.url", url, *self.connect_token, *flags)
         waits = wait and isinstance(node, Node)
         before = node.listeners(endpoint) if waits else 0
         agent = self.start(PikoProcess, f"agent-{endpoint}", command, **options)
@@ -129,7 +140,7 @@ class Piko:
     def forward(self, node, endpoint, *flags, host="127.0.0.1", wait=True, **options):
         url = node if isinstance(node, str) else node.proxy_url
         addr = spell(host, free_port())
-        command = self.looped("forward", "tcp", addr, endpoint, "--connect.url", url, *flags)
+        command = self.looped("forward", "tcp", addr, endpoint, "--connect.url", url, *self.connect_token, *flags)
         forward = self.start(Forward, "forward", command, **options)
         forward.addr = addr
         if wait:

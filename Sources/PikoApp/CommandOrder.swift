@@ -62,7 +62,8 @@ enum CommandOrder {
     private static func takeFlag(_ rest: inout ArraySlice<String>, _ valued: Set<String>) -> [String] {
         let flag = rest.removeFirst()
         guard valued.contains(flag), let value = rest.popFirst() else { return [flag] }
-        return [flag, value]
+        // A PEM text begins like a flag, and ArgumentParser would take it for one.
+        return value.hasPrefix("-") ? ["\(flag)=\(value)"] : [flag, value]
     }
 
     private static var root: Word {

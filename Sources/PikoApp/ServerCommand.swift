@@ -41,6 +41,7 @@ struct ServerRun: ParsableCommand {
         let loaded = try Loaded.read(arguments, into: ServerConfiguration(), flags: keys, fileKeys: keys, help: help)
         _ = try loaded.arguments()
         try loaded.configuration.check()
+        try ServerProcess.check(loaded.configuration)
         return loaded
     }
 }

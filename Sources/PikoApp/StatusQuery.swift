@@ -34,7 +34,7 @@ struct StatusQuery {
         do {
             let answer = try AdminQuery.get(configuration.url, path: path)
             throw CommandExit.text(try Self.text(shape(try StatusAnswer.read(answer), configuration)))
-        } catch let error as AdminQueryFailure {
+        } catch let error as PageFailure {
             throw CommandExit.failure("\(configuration.url): \(error.reason)")
         }
     }

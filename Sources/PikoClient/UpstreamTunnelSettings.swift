@@ -11,6 +11,8 @@ public struct UpstreamTunnelSettings: Sendable {
     public var url: ConfiguredURL
     /// Empty: none.
     public var token = ""
+    /// A file with the token, read on every dial. Empty: none.
+    public var tokenFile = ""
     /// Empty: none.
     public var tenantID = ""
     /// On the way to the server; nil: none.
@@ -34,7 +36,9 @@ public struct UpstreamTunnelSettings: Sendable {
     ///   - listener: names the listener within its endpoint, so that a node can tell a tunnel dialled again from another agent's.
     ///   - connected: nodes that have a tunnel of this listener: one of them refuses.
     ///   - timeout: milliseconds.
-    func request(listener: UInt64, connected: [String], timeout: UInt64) -> WebSocketRequest {
+    /// - Throws: `DialFailure.token`.
+    func request(listener: UInt64, connected: [String], timeout: UInt64) throws(DialFailure) -> WebSocketRequest {
+        let token = try TokenFile.read(tokenFile, otherwise: token)
         var fields: [(name: String, value: String)] = [("User-Agent", "piko")]
         if !token.isEmpty { fields.append(("Authorization", "Bearer \(token)")) }
         if !tenantID.isEmpty { fields.append(("x-piko-tenant-id", tenantID)) }

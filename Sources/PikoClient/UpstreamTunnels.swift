@@ -155,7 +155,12 @@ public final class UpstreamTunnels: TunnelSessionHandler {
 
     private func dial() {
         let timeout = hasConnected ? settings.attemptTimeout : min(settings.attemptTimeout, firstTimeLeft)
-        let request = settings.request(listener: listener, connected: plan.connectedNodes, timeout: timeout)
+        let request: WebSocketRequest
+        do throws(DialFailure) {
+            request = try settings.request(listener: listener, connected: plan.connectedNodes, timeout: timeout)
+        } catch {
+            return failLater(error)
+        }
         dialling = WebSocketDial.dial(request, on: loop) { [self] result in
             let node = dialling?.node ?? AnsweringNode()
             dialling = nil
@@ -164,6 +169,12 @@ public final class UpstreamTunnels: TunnelSessionHandler {
             case .failure(let failure): didFail(failure, node)
             }
         }
+    }
+
+    /// The plan hears of it when it has been carried out.
+    private func failLater(_ failure: DialFailure) {
+        nonisolated(unsafe) let this = self  // the letter comes back to this loop
+        loop.post { if this.stage == .running { this.didFail(failure, AnsweringNode()) } }
     }
 
     private func didOpen(_ socket: Connection, _ node: AnsweringNode) {

@@ -42,6 +42,8 @@ public enum DialFailure: Error, Sendable, CustomStringConvertible {
     case refused(status: Int, text: String)
     /// Not an answer a server of ours or of the original gives.
     case malformed(String)
+    /// There is no token to send: what was expected of its file.
+    case token(String)
 
     /// Worth another try even on the first dial (protocol.md, "Tunnel").
     public var isTransient: Bool {
@@ -49,7 +51,7 @@ public enum DialFailure: Error, Sendable, CustomStringConvertible {
         case .transport: true
         case .proxy(_, let failure): failure.isTransient
         case .refused(let status, _): [408, 429, 500, 502, 503, 504].contains(status)
-        case .malformed: false
+        case .malformed, .token: false
         }
     }
 
@@ -59,6 +61,7 @@ public enum DialFailure: Error, Sendable, CustomStringConvertible {
         case .proxy(let place, let failure): "proxy \(place): \(failure.text)"
         case .refused(let status, let text): text.isEmpty ? "status \(status)" : "status \(status): \(text)"
         case .malformed(let what): "unexpected answer: \(what)"
+        case .token(let what): what
         }
     }
 }

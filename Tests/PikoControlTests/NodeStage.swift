@@ -26,7 +26,8 @@ final class NodeStage {
         configuration.proxy.accessLog.disable = true
         configure(&configuration)
         let log = Log(sink: LogSink(configuration: LogConfiguration()) { _ in true })
-        node = try ServerNode(configuration: configuration, log: log, turnstile: Turnstile())
+        let tokens = try NodeTokens(configuration, log: log)
+        node = try ServerNode(configuration: configuration, tokens: tokens, log: log, turnstile: Turnstile())
         port = try TestSocket.listening().port
         let address = SocketAddress(host: "127.0.0.1", port: port)!
         let member = node.loops.members[0]

@@ -15,6 +15,7 @@ final class AdminConnection: ConnectionHandler {
     private static let patience: UInt64 = 60_000
 
     private let connection: Connection
+    private let gate: TokenGate?
     private let respond: Respond
     private let onRefusal: (_ status: UInt16) -> Void
     private let onClose: (AdminConnection) -> Void
@@ -26,10 +27,11 @@ final class AdminConnection: ConnectionHandler {
     private var lease: ByteBudget.Lease?
 
     init(
-        _ connection: Connection, respond: @escaping Respond, onRefusal: @escaping (_ status: UInt16) -> Void,
+        _ connection: Connection, gate: TokenGate?, respond: @escaping Respond, onRefusal: @escaping (_ status: UInt16) -> Void,
         onClose: @escaping (AdminConnection) -> Void
     ) {
         self.connection = connection
+        self.gate = gate
         self.respond = respond
         self.onRefusal = onRefusal
         self.onClose = onClose
@@ -74,7 +76,31 @@ final class AdminConnection: ConnectionHandler {
         timer?.disarm()
         let target = String(decoding: head.pathAndQuery, as: UTF8.self)
         let isForwarded = head.fields.value(of: .xPikoForward) != nil
-        respond(AdminRequest(target, isForwarded: isForwarded)) { [self] in finish($0, closes: closes) }
+        var request = AdminRequest(target, isForwarded: isForwarded)
+        request.credentials = credentials
+        admit(request) { [self] fault in
+            guard let fault else { return respond(request) { [self] in finish($0, closes: closes) } }
+            gate?.tokens.count(fault)
+            finish(.error(fault.status, String(describing: fault.text)), closes: closes)
+        }
+    }
+
+    /// Tells, at once or in a later turn, why the request is not answered; nil: it is.
+    private func admit(_ request: AdminRequest, _ then: @escaping (TokenFault?) -> Void) {
+        guard let gate, gate.tokens.areAsked, request.needsToken else { return then(nil) }
+        switch gate.admit(head) {
+        case .granted: then(nil)
+        case .refused(let fault): then(fault)
+        case .unverified(let question):
+            _ = gate.ask(question) { verdict in
+                if case .failure(let fault) = verdict { then(fault) } else { then(nil) }
+            }
+        }
+    }
+
+    private var credentials: [(name: String, value: String)] {
+        let fields: [(String, KnownField)] = [("x-piko-authorization", .xPikoAuthorization), ("authorization", .authorization)]
+        return fields.compactMap { name, known in head.fields.value(of: known).map { (name, String(decoding: $0, as: UTF8.self)) } }
     }
 
     private func refuse(_ status: UInt16, _ reason: String, closes: Bool = true) {
@@ -91,7 +117,7 @@ final class AdminConnection: ConnectionHandler {
             date: \(TimeOfDay.date)\r
             content-type: \(answer.contentType)\r
             content-length: \(answer.body.utf8.count)\r
-            \(closes ? "connection: close\r\n" : "")\r
+            \(answer.status == 401 ? "www-authenticate: Bearer\r\n" : "")\(closes ? "connection: close\r\n" : "")\r
 
             """, more: true)
         connection.write(head.traits.method == .head ? "" : answer.body)

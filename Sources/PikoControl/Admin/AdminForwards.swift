@@ -8,7 +8,7 @@ import PikoEngine
 /// Questions under way with other nodes. Loop-confined.
 final class AdminForwards {
     private let loop: EventLoop
-    private var exchanges: [ObjectIdentifier: AdminExchange] = [:]
+    private var exchanges: [ObjectIdentifier: PageExchange] = [:]
 
     /// Milliseconds for the whole answer.
     private static let patience: UInt64 = 10_000
@@ -20,17 +20,18 @@ final class AdminForwards {
     init(loop: EventLoop) { self.loop = loop }
 
     /// Asks the admin port at "host:port". Answers once, unless `end` comes first.
-    func ask(_ address: String, _ target: String, _ answer: @escaping (AdminAnswer) -> Void) {
+    func ask(_ address: String, _ request: AdminRequest, _ answer: @escaping (AdminAnswer) -> Void) {
         guard let place = HostPort(address), !place.host.isEmpty else { return answer(.error(502, "node unreachable: no address")) }
         guard exchanges.count < Self.limit else { return answer(.error(503, "too many questions under way")) }
-        let url = ConfiguredURL(host: place.host, port: place.port)
+        var page = PageRequest(url: ConfiguredURL(host: place.host, port: place.port), target: request.target, timeout: Self.patience)
+        page.fields = [("x-piko-forward", "true")] + request.credentials
         var key: ObjectIdentifier?
         let lease = ByteBudget.Lease(of: budget)
-        let exchange = AdminExchange(url: url, path: target, isForwarded: true, timeout: Self.patience, lease: lease, on: loop) { [weak self] in
+        let exchange = PageExchange(page, lease: lease, on: loop) { [weak self] in
             if let key { self?.exchanges[key] = nil }
             switch $0 {
             case .success(let reply):
-                answer(AdminAnswer(status: reply.status, contentType: reply.contentType, body: reply.body, lease: reply.lease))
+                answer(AdminAnswer(status: reply.status, contentType: reply.contentType, body: reply.text, lease: reply.lease))
             case .failure(let failure): answer(.error(502, "node unreachable: \(failure.reason)"))
             }
         }

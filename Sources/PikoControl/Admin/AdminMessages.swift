@@ -5,7 +5,7 @@
 import PikoCore
 
 /// A question to the admin port.
-struct AdminRequest: Equatable, Sendable {
+struct AdminRequest: Sendable {
     /// Segments of the path, percent-decoded.
     let path: [String]
     /// Path and query as sent.
@@ -14,6 +14,8 @@ struct AdminRequest: Equatable, Sendable {
     let forward: String?
     /// Another node has passed it on.
     let isForwarded: Bool
+    /// The fields with the asker's token, for the node that is to answer, which checks it, too.
+    var credentials: [(name: String, value: String)] = []
 
     init(_ target: String, isForwarded: Bool = false) {
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -23,6 +25,9 @@ struct AdminRequest: Equatable, Sendable {
         let fields = parts.count > 1 ? parts[1].split(separator: "&") : []
         forward = fields.first { $0 == "forward" || $0.hasPrefix("forward=") }.map { Self.decoded($0.dropFirst(8)) }
     }
+
+    /// Whether whoever asks needs a token where the port asks for tokens: whether the node is well is everybody's to see.
+    var needsToken: Bool { path != ["health"] && path != ["ready"] }
 
     /// As it is where it is not well encoded: then it is no name of anything.
     private static func decoded(_ text: Substring) -> String {

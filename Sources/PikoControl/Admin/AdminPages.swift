@@ -32,7 +32,7 @@ final class AdminPages {
         case .nowhere(let reason): answer(.error(404, reason))
         case .node(let id):
             guard let other = node.cluster.node(id) else { return answer(.error(404, "no node \(id)")) }
-            forwards.ask(other.adminAddress, request.target, answer)
+            forwards.ask(other.adminAddress, request, answer)
         }
     }
 
@@ -79,6 +79,7 @@ final class AdminPages {
             if let gossip { page.add(gossip.counters, lostPackets: gossip.lostPackets, gossipNodes) }
             if let port { page.add(refusedAdminRequests: port.refused) }
             page.add(node.refusals.snapshot(descriptors: parts.reduce(0) { $0 + $1.3 }, requests: node.rates.refused))
+            page.add(node.tokens)
             page.add(droppedLines: node.log.dropped)
             answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: page.text))
         }

@@ -7,14 +7,17 @@ import PikoEngine
 /// Serves pages to operators. Loop-confined.
 final class AdminPort {
     private let loop: EventLoop
+    private let gate: TokenGate?
     private let respond: AdminConnection.Respond
     private var listeners: [Listener] = []
     private var clients: [ObjectIdentifier: AdminConnection] = [:]
     /// Heads that were refused, by status.
     private(set) var refused: [UInt16: UInt64] = [:]
 
-    init(loop: EventLoop, respond: @escaping AdminConnection.Respond) {
+    /// - Parameter gate: who is let in; nil: everybody.
+    init(loop: EventLoop, gate: TokenGate? = nil, respond: @escaping AdminConnection.Respond) {
         self.loop = loop
+        self.gate = gate
         self.respond = respond
     }
 
@@ -23,7 +26,7 @@ final class AdminPort {
     }
 
     private func accept(_ connection: Connection) {
-        let client = AdminConnection(connection, respond: respond) { [weak self] in
+        let client = AdminConnection(connection, gate: gate, respond: respond) { [weak self] in
             self?.refused[$0, default: 0] += 1
         } onClose: { [weak self] in
             self?.clients[ObjectIdentifier($0)] = nil

@@ -53,6 +53,7 @@ final class AgentListener: UpstreamTunnelsHandler {
         let connect = owner.configuration.connect
         var settings = UpstreamTunnelSettings(endpointID: configuration.endpointID, url: connect.url)
         settings.token = connect.token
+        settings.tokenFile = connect.tokenFile
         settings.tenantID = connect.tenantID
         settings.proxy = connect.proxyURL
         settings.tunnels = connect.tunnels

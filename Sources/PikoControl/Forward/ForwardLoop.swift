@@ -50,12 +50,16 @@ final class ForwardLoop: EndingLoop {
     private func accept(_ client: Connection, endpoint: String) {
         let forwarded = ForwardedConnection(client, loop: self, endpoint: endpoint)
         residents.enter(forwarded) { forwarded.abort() }
-        forwarded.start(request(for: endpoint))
+        do throws(DialFailure) {
+            forwarded.start(try request(for: endpoint))
+        } catch {
+            forwarded.fail(error)
+        }
     }
 
-    private func request(for endpoint: String) -> WebSocketRequest {
+    private func request(for endpoint: String) throws(DialFailure) -> WebSocketRequest {
         var fields: [(name: String, value: String)] = [("User-Agent", "piko")]
-        let token = configuration.connect.token
+        let token = try TokenFile.read(configuration.connect.tokenFile, otherwise: configuration.connect.token)
         if !token.isEmpty { fields.append(("Authorization", "Bearer \(token)")) }
         return WebSocketRequest(
             url: configuration.connect.url, path: "/_piko/v1/tcp/\(PercentEncoding.pathSegment(endpoint))", fields: fields,
@@ -120,7 +124,7 @@ final class ForwardedConnection: ConnectionHandler {
         }
     }
 
-    private func fail(_ failure: DialFailure) {
+    func fail(_ failure: DialFailure) {
         client.abort()
         owner.didFail(self, failure)
     }

@@ -25,6 +25,8 @@ public final class HTTPProxy {
     public var membership: Membership?
     /// Who may send how many requests; nil: anybody any number.
     @exclusivity(unchecked) public var rates: ClientRates?
+    /// Who is let in; nil: everybody.
+    var gate: TokenGate?
     /// Sends a connection to the proxy of another loop, which gives it to `land`. False: that loop has ended. nil: nothing ever moves.
     public var moveAway: ((MovingConnection, ProxyArrival, _ loop: Int) -> Bool)?
     /// A connection given to `serve` has ended, on whichever loop it was by then.

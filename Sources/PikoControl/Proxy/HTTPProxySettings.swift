@@ -59,6 +59,7 @@ public struct CarriedRequest: Sendable {
     var reach: RequestReach
     var isForwarded: Bool
     var trail: [UInt8]
+    var pass: TokenPass?
     /// The head as it goes on, and what is held of the body.
     var message: [UInt8]
     var hopPart: Range<Int>

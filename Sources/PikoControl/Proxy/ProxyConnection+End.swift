@@ -108,7 +108,8 @@ extension ProxyConnection {
     func carried(_ message: HeadWriter) -> CarriedRequest {
         CarriedRequest(
             exchange: exchange, traits: traits, endpoint: endpoint, endpointIsFromHost: endpointIsFromHost, reach: reach,
-            isForwarded: isForwarded, trail: trail, message: Array(message.bytes), hopPart: hopPart, bodyToCome: bodyToCome, tried: tried, triedNodes: triedNodes,
+            isForwarded: isForwarded, trail: trail, pass: pass, message: Array(message.bytes), hopPart: hopPart, bodyToCome: bodyToCome, tried: tried,
+            triedNodes: triedNodes,
             readDeadline: readDeadline, writeDeadline: writeDeadline, record: record, accessEntry: accessEntry)
     }
 
@@ -142,6 +143,7 @@ extension ProxyConnection {
         isForwarded = request.isForwarded
         isOfMember = isForwarded
         trail = request.trail
+        pass = request.pass
         hopPart = request.hopPart
         tried = request.tried
         triedNodes = request.triedNodes

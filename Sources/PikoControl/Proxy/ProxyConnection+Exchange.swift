@@ -124,6 +124,7 @@ extension ProxyConnection {
         writer.clear()
         writer.append(UnsafeRawBufferPointer(rebasing: message.bytes[..<hopPart.lowerBound]))
         writeTrail(to: writer)
+        writeToken(to: writer)
         if traits.isUpgrade || upstreamIsShared {
             writer.append(UnsafeRawBufferPointer(rebasing: message.bytes[hopPart.lowerBound...]))
             return writer.bytes

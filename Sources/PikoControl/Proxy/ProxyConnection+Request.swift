@@ -33,7 +33,7 @@ extension ProxyConnection {
             scanner.reset()
             return 2
         case .head(let count):
-            return beginRequest(bytes, count)
+            return beginRequest(bytes, count, isGathered: isGathered)
         }
     }
 
@@ -74,9 +74,14 @@ extension ProxyConnection {
 
     // MARK: Requests
 
-    private func beginRequest(_ bytes: UnsafeRawBufferPointer, _ count: Int) -> Int {
+    private func beginRequest(_ bytes: UnsafeRawBufferPointer, _ count: Int, isGathered: Bool) -> Int {
         let head = proxy.requestHead
         if let fault = head.parse(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { return refuse(fault, bytes) }
+        let entry = enter(head, canWait: !isGathered)
+        if case .held = entry {
+            scanner.reset()
+            return 0
+        }
         headDidEnd()
         traits = head.traits
         settleReach(head)
@@ -85,6 +90,11 @@ extension ProxyConnection {
         if let rates = proxy.rates, rates.isOn, isBeyondRate(rates) {
             beginRecord(head)
             handle(.upstreamRefused(.tooManyRequests))
+            return count + inHand
+        }
+        if case .refused(let fault) = entry {
+            beginRecord(head)
+            handle(.upstreamRefused(ProxyError(fault)))
             return count + inHand
         }
         if proxy.settings.role == .server, ReservedPath.contains(head.pathAndQuery) {
@@ -164,6 +174,7 @@ extension ProxyConnection {
                 rewrite.addsForwardedHost = true
             }
             rewrite.marksForward = true
+            rewrite.removesAuthorization = consumedAuthorization
             // A stream of a tunnel carries one request; told so, the agent ends it together with the response.
             if !traits.isUpgrade { rewrite.connection = .close }
         case .agent:
@@ -191,7 +202,7 @@ extension ProxyConnection {
     }
 
     /// Whether the client is another node of the cluster, which speaks for somebody else.
-    private func isFromMember() -> Bool {
+    func isFromMember() -> Bool {
         if isOfSession { return true }  // asked when the stream was accepted
         let isMember = isAtMember()
         if isMember { isOfMember = true }
@@ -233,7 +244,7 @@ extension ProxyConnection {
         guard proxy.settings.role == .server else { return nil }
         guard let name = head.endpoint else { return .missingEndpoint }
         nameEndpoint(name, isFromHost: head.endpointIsFromHost)
-        return nil
+        return mayReach(endpoint, isHostName: endpointIsFromHost) ? nil : ProxyError(.notPermitted)
     }
 
     /// Keeps the name of the request before where it is the same, so that no text is made.
@@ -277,6 +288,7 @@ extension ProxyConnection {
     }
 
     private func takeOver(_ head: RequestHead, _ name: String, _ tunnels: any TCPTunnelHook) -> TCPTunnelAnswer {
+        guard mayReach(name, isHostName: false) else { return .none(ProxyError(.notPermitted)) }
         guard WebSocketUpgrade.isRequested(by: head) else { return .none(.upgradeRequired) }
         var request = TCPTunnelRequest(endpoint: name, head: head, localOnly: reach == .here, selected: selected)
         if reach != .here { request.fallback = fallback(head, name) }

@@ -14,6 +14,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         case idle
         /// A request is read and waits for the queue to leave, to move to another loop with the connection.
         case parked
+        /// A request whose token is being verified; its head is unread.
+        case held
         case exchange
         /// Ended, moved, or handed over: nothing of it is the proxy's any more.
         case over
@@ -74,6 +76,12 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     @exclusivity(unchecked) var isForwarded = false
     /// The nodes it came by, as a stranger says.
     @exclusivity(unchecked) var trail: [UInt8] = []
+    /// The token it was let in by, or one for another node; kept from request to request.
+    @exclusivity(unchecked) var pass: TokenPass?
+    /// On the token of a request that was held, until its head is read again.
+    @exclusivity(unchecked) var verdict: TokenGate.Verdict?
+    /// Of the verdict that is waited for.
+    var ticket: UInt64 = 0
     var tried: [TunnelID] = []
     /// By id.
     @exclusivity(unchecked) var triedNodes: [String] = []
@@ -150,7 +158,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         let now = proxy.loop.now
         switch state {
         case .idle: return headIsLate()
-        case .parked: return cut()
+        case .parked, .held: return cut()
         case .over: return endDidNotCome()
         case .exchange: break
         }
@@ -212,7 +220,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     private func readRequest(_ bytes: UnsafeRawBufferPointer) -> Int {
         switch state {
         case .idle: readHead(bytes)
-        case .parked: 0
+        case .parked, .held: 0
         case .exchange: bodyToCome > 0 ? readHeldBody(bytes) : 0
         case .over: bytes.count
         }
@@ -230,7 +238,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         guard connection === downstream else { return }
         switch state {
         case .idle: close()
-        case .parked, .exchange:
+        case .parked, .held, .exchange:
             // Requests sent before the end are answered; a client that waits for one answer only has left.
             guard !clientEnded else { return }
             clientEnded = downstream.keptCount > 0
@@ -254,6 +262,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         guard connection === downstream else { return }
         if state == .exchange { handle(.clientGone) }
         if state == .parked { forgetParked() }
+        if state == .held { forgetHeld() }
         giveBack(&gatheredHead)
         let hasMoved = state == .over && downstreamIsGone
         state = .over
@@ -287,6 +296,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     func cut() {
         if state == .exchange { return handle(.clientGone) }
         if state == .parked { forgetParked() }
+        if state == .held { forgetHeld() }
         let hasEnded = state == .over
         state = .over
         deadline = .max
@@ -303,6 +313,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         switch state {
         case .idle: if !headBegan { drainIdle() }
         case .exchange, .parked: exchange.stopKeepingClient()
+        case .held: break
         case .over: if !downstreamIsGone { setClock(Self.farewell) }
         }
     }

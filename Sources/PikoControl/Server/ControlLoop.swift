@@ -24,9 +24,10 @@ final class ControlLoop: EndingControl {
         self.node = node
         let pages = AdminPages(node: node, loop: loop)
         self.pages = pages
-        port = AdminPort(loop: loop) { pages.respond(to: $0, $1) }
+        port = AdminPort(loop: loop, gate: TokenGate(node.tokens.admin, on: loop)) { pages.respond(to: $0, $1) }
         pages.port = port
         rebalancer = Rebalancer(node, on: loop)
+        node.tokens.start(on: loop)
     }
 
     /// Serves the admin port at this address.
@@ -42,6 +43,7 @@ final class ControlLoop: EndingControl {
     func end() {
         signals.end()
         gossip?.end()
+        node.tokens.end()
         pages.end()
         port.end()
     }

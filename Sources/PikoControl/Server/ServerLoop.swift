@@ -26,6 +26,8 @@ final class ServerLoop: EndingLoop {
     private var listeners: [Listener] = []
     private lazy var membership = Membership(of: node.cluster, on: loop)
     private(set) lazy var departures = Departures(on: loop)
+    /// Who may listen on endpoints here.
+    private(set) lazy var upstreamGate = TokenGate(node.tokens.upstream, on: loop)
 
     private(set) lazy var proxy = makeProxy()
 
@@ -47,6 +49,7 @@ final class ServerLoop: EndingLoop {
         proxy.tcpTunnels = self
         proxy.memberSessions = memberSessions
         proxy.loops = { [registry = node.registry] in registry.loops(of: $0, isHostName: $1) }
+        proxy.gate = TokenGate(node.tokens.proxy, on: loop)
         proxy.membership = membership
         proxy.rates = node.rates
         proxy.onConnectionEnd = { [unowned self] in clientDidEnd() }

@@ -22,6 +22,7 @@ final class ServerNode: Sendable {
     let cluster: Cluster
     let listeners = ListenerClaims()
     let turnstile: Turnstile
+    let tokens: NodeTokens
     /// Client connections now.
     let connections = Atomic<Int>(0)
     /// Streams opened for requests and connections so far.
@@ -33,13 +34,14 @@ final class ServerNode: Sendable {
     /// The other nodes have heard that this one leaves.
     let hasLeft = Atomic<Bool>(false)
 
-    init(configuration: ServerConfiguration, log: Log, turnstile: Turnstile) throws(EngineError) {
+    init(configuration: ServerConfiguration, tokens: NodeTokens, log: Log, turnstile: Turnstile) throws(EngineError) {
         live = Mutex(configuration)
         connectionLimit = Atomic(configuration.proxy.limits.connections)
         placesPerClient = Atomic(configuration.proxy.limits.connectionsPerIP)
         rates = ClientRates(perSecond: configuration.proxy.limits.requestsPerSecondPerIP)
         self.log = log
         self.turnstile = turnstile
+        self.tokens = tokens
         let name = configuration.cluster.nodeID
         id = name.isEmpty ? configuration.cluster.nodeIDPrefix + NodeName.random() : name
         cluster = Cluster(localID: id)

@@ -13,6 +13,11 @@ public final class ServerProcess {
     private let log: Log
     private let turnstile = Turnstile()
 
+    /// - Throws: what only making the keys of tokens shows.
+    public static func check(_ configuration: ServerConfiguration) throws(ConfigurationError) {
+        _ = try NodeTokens(configuration, log: Log(sink: LogSink(configuration: configuration.log)))
+    }
+
     public init(configuration: LiveConfiguration<ServerConfiguration>) {
         live = configuration
         self.configuration = configuration.current
@@ -25,7 +30,8 @@ public final class ServerProcess {
             failed: "server failed", log: log, gracePeriod: { [live] in live.current.gracePeriod }, turnstile: turnstile)
         return frame.status {
             live.show()
-            let node = try ServerNode(configuration: configuration, log: log, turnstile: turnstile)
+            let tokens = try NodeTokens(configuration, log: log)
+            let node = try ServerNode(configuration: configuration, tokens: tokens, log: log, turnstile: turnstile)
             let turnstile = self.turnstile
             return try frame.serve(on: node.loops) { loop throws(EngineError) in
                 try ControlLoop(loop: loop, node: node, turnstile: turnstile)
@@ -46,6 +52,9 @@ public final class ServerProcess {
         // Nodes with keys and nodes without do not understand each other: one alone cannot change sides.
         guard configuration.cluster.gossip.keys.isEmpty == live.current.cluster.gossip.keys.isEmpty else {
             throw ConfigurationError("cluster.gossip.keys: expected other keys; to begin or end encrypting takes a restart of all nodes")
+        }
+        if ["proxy.auth", "upstream.auth", "upstream.tenants", "admin.auth"].contains(where: plan.changes) {
+            try node.tokens.replace(configuration, on: face.loop)
         }
         node.configure(configuration)
         face.post { $0.configure(configuration) }

@@ -9,32 +9,32 @@ import Synchronization
 
 public enum AdminQuery {
     /// The body of a 200 answer. `path` begins with a slash. Not on a loop's thread.
-    public static func get(_ url: ConfiguredURL, path: String, timeout: UInt64 = 15_000) throws(AdminQueryFailure) -> String {
+    public static func get(_ url: ConfiguredURL, path: String, timeout: UInt64 = 15_000) throws(PageFailure) -> String {
         let loop = try startedLoop()
         let answer = AnswerSlot()
         loop.post {
-            AdminExchange(url: url, path: path, timeout: timeout, on: loop) { answer.fill($0) }.start()
+            PageExchange(PageRequest(url: url, target: path, timeout: timeout), on: loop) { answer.fill($0) }.start()
         }
         let result = answer.wait()
         loop.stop()
         loop.join()
         let reply = try result.get()
-        guard reply.status == 200 else { throw AdminQueryFailure(reason: "status \(reply.status)\(reason(of: reply))") }
-        return reply.body
+        guard reply.status == 200 else { throw PageFailure(reason: "status \(reply.status)\(reason(of: reply))") }
+        return reply.text
     }
 
     /// What the error says, where it is one of ours.
-    private static func reason(of reply: AdminReply) -> String {
-        reply.contentType.hasPrefix("application/json") && reply.body.utf8.count < 500 ? " \(reply.body)" : ""
+    private static func reason(of reply: PageReply) -> String {
+        reply.contentType.hasPrefix("application/json") && reply.body.count < 500 ? " \(reply.text)" : ""
     }
 
-    private static func startedLoop() throws(AdminQueryFailure) -> EventLoop {
+    private static func startedLoop() throws(PageFailure) -> EventLoop {
         do throws(EngineError) {
             let loop = try EventLoop(name: "query")
             try loop.start()
             return loop
         } catch {
-            throw AdminQueryFailure(reason: error.description)
+            throw PageFailure(reason: error.description)
         }
     }
 }
@@ -42,15 +42,15 @@ public enum AdminQuery {
 /// The answer on its way from the loop to the waiting thread.
 private final class AnswerSlot: Sendable {
     private let ready = DispatchSemaphore(value: 0)
-    private let answer = Mutex<Result<AdminReply, AdminQueryFailure>?>(nil)
+    private let answer = Mutex<Result<PageReply, PageFailure>?>(nil)
 
-    func fill(_ result: Result<AdminReply, AdminQueryFailure>) {
+    func fill(_ result: Result<PageReply, PageFailure>) {
         answer.withLock { $0 = result }
         ready.signal()
     }
 
-    func wait() -> Result<AdminReply, AdminQueryFailure> {
+    func wait() -> Result<PageReply, PageFailure> {
         ready.wait()
-        return answer.withLock { $0 } ?? .failure(AdminQueryFailure(reason: "no answer"))
+        return answer.withLock { $0 } ?? .failure(PageFailure(reason: "no answer"))
     }
 }

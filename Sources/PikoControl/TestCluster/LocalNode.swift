@@ -34,7 +34,7 @@ final class LocalNode {
     let number: Int
     let ports: LocalNodePorts
     let process: ChildProcess
-    private var question: AdminExchange?
+    private var question: PageExchange?
 
     /// Milliseconds for an answer.
     private static let patience: UInt64 = 2_000
@@ -67,7 +67,7 @@ final class LocalNode {
     func askReady(on loop: EventLoop, completion: @escaping (Bool) -> Void) {
         guard question == nil else { return }
         let url = ConfiguredURL(host: ports.admin.host, port: ports.admin.port)
-        question = AdminExchange(url: url, path: "/ready", timeout: Self.patience, on: loop) { [weak self] answer in
+        question = PageExchange(PageRequest(url: url, target: "/ready", timeout: Self.patience), on: loop) { [weak self] answer in
             self?.question = nil
             completion((try? answer.get())?.status == 200)
         }

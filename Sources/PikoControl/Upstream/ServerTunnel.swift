@@ -18,6 +18,8 @@ final class ServerTunnel: TunnelSessionHandler {
 
     /// Of a go away.
     private static let internalError: UInt32 = 2
+    /// Milliseconds between looks at the clock.
+    private static let longestWait = 60_000.0
 
     let id: TunnelID
     let endpoint: String
@@ -28,13 +30,16 @@ final class ServerTunnel: TunnelSessionHandler {
     /// It said at its dial that it serves HTTP itself: no service behind it can speak in its name.
     var servesHTTP = false
     private var stage = Stage.serving
+    /// Seconds since 1970 at which its agent is disconnected; infinite: never.
+    private let expiry: Double
+    private var expiryTimer: Timer?
     private let onClosed: (ServerTunnel, EngineError?) -> Void
     private(set) var session: TunnelSession?
 
     /// - Parameters:
     ///   - id: a place taken in the registry; given back when the tunnel has closed.
     init(
-        id: TunnelID, endpoint: String, registry: TunnelRegistry, log: Log, speaksGoAway: Bool,
+        id: TunnelID, endpoint: String, registry: TunnelRegistry, log: Log, speaksGoAway: Bool, expiry: Double = .infinity,
         onClosed: @escaping (ServerTunnel, EngineError?) -> Void
     ) {
         self.id = id
@@ -42,6 +47,7 @@ final class ServerTunnel: TunnelSessionHandler {
         self.registry = registry
         self.log = log
         self.speaksGoAway = speaksGoAway
+        self.expiry = expiry
         self.onClosed = onClosed
     }
 
@@ -49,7 +55,22 @@ final class ServerTunnel: TunnelSessionHandler {
     func start(on socket: Connection, settings: TunnelSettings) throws(EngineError) {
         session = try TunnelSession.start(on: socket, settings: settings, handler: self)
         registry.open(id, endpoint: endpoint)
+        if expiry.isFinite {
+            expiryTimer = Timer(on: socket.loop) { [unowned self] in awaitExpiry() }
+            awaitExpiry()
+        }
         log.peer(.info, "upstream connected") { $0.add("endpoint_id", endpoint) }
+    }
+
+    /// Looks again now and then: the clock that tokens are dated by may be set.
+    private func awaitExpiry() {
+        let left = expiry - TokenClock.now
+        guard left <= 0 else {
+            expiryTimer?.arm(UInt64(min(left * 1000, Self.longestWait).rounded(.up)))
+            return
+        }
+        log.peer(.info, "upstream token expired") { $0.add("endpoint_id", endpoint) }
+        end()
     }
 
     /// Opens a stream for a request or a connection.
@@ -95,6 +116,7 @@ final class ServerTunnel: TunnelSessionHandler {
 
     func sessionDidClose(_ session: TunnelSession, error: EngineError?) {
         self.session = nil
+        expiryTimer = nil
         registry.leave(id)
         log.peer(.info, "upstream disconnected") {
             $0.add("endpoint_id", endpoint)

@@ -9,29 +9,39 @@ import PikoEngine
 final class UpstreamHandshake: ConnectionHandler {
     /// Milliseconds for the whole handshake.
     private static let patience: UInt64 = 10_000
+    /// Milliseconds; a verdict comes sooner, whatever the issuer does.
+    private static let verdictPatience: UInt64 = 120_000
     private static let prefix = "/piko/v1/upstream/"
     static let headLimits = HeadLimits(bytes: 64 * 1024, fields: 100)
 
     private let server: ServerLoop
     /// The place taken for the tunnel, once a loop was chosen.
     private var place: TunnelID?
+    /// What the agent's token grants; nil: it was not asked for one, or not yet.
+    private var grant: TokenGrant?
+    private var verdict: TokenGate.Verdict?
+    private var ticket: UInt64?
     private var scanner = HeadScanner()
     private let head = RequestHead(limits: UpstreamHandshake.headLimits)
     private var timer: Timer?
+    /// Until it is over.
+    private var connection: Connection?
     private var isOver = false
 
-    private init(server: ServerLoop, place: TunnelID?) {
+    private init(server: ServerLoop, place: TunnelID?, grant: TokenGrant?) {
         self.server = server
         self.place = place
+        self.grant = grant
     }
 
     /// A connection was accepted on this loop.
     static func begin(_ connection: Connection, on server: ServerLoop) {
-        start(connection, UpstreamHandshake(server: server, place: nil))
+        start(connection, UpstreamHandshake(server: server, place: nil, grant: nil))
     }
 
     private static func start(_ connection: Connection, _ handshake: UpstreamHandshake) {
         connection.handler = handshake
+        handshake.connection = connection
         connection.setKeptLimit(headLimits.bytes)
         handshake.server.handshakes.enter(handshake) { connection.abort() }
         handshake.timer = Timer(on: connection.loop) { [unowned handshake] in handshake.giveUp(connection) }
@@ -59,10 +69,48 @@ final class UpstreamHandshake: ConnectionHandler {
         if let fault = head.parse(UnsafeRawBufferPointer(rebasing: bytes[..<count])) {
             return refuse(connection, fault.status, fault.text, bytes.count)
         }
+        switch enter() {
+        case nil:
+            scanner.reset()
+            return 0
+        case .failure(let fault)?: return refuse(connection, fault, bytes.count)
+        case .success?: break
+        }
         switch checked() {
         case .failure(let refusal): return refuse(connection, refusal.status, refusal.text, bytes.count)
         case .success(let endpoint):
             return isConnectedHere(endpoint) ? sendElsewhere(connection, bytes.count) : settle(connection, endpoint, bytes, count)
+        }
+    }
+
+    private func refuse(_ connection: Connection, _ fault: TokenFault, _ count: Int) -> Int {
+        server.upstreamGate.tokens.count(fault)
+        return refuse(connection, fault.status, fault.text, count)
+    }
+
+    /// Whether the agent's token lets it in. nil: that is being found out; the head stays unread until then.
+    private func enter() -> Result<Void, TokenFault>? {
+        let gate = server.upstreamGate
+        guard gate.tokens.areAsked, grant == nil else { return .success(()) }
+        if let verdict { return verdict.map { grant = $0.grant } }
+        guard ticket == nil else { return nil }
+        switch gate.admit(head) {
+        case .granted(let pass):
+            grant = pass.grant
+            return .success(())
+        case .refused(let fault): return .failure(fault)
+        case .unverified(let question):
+            hold(question, gate)
+            return nil
+        }
+    }
+
+    private func hold(_ question: TokenQuestion, _ gate: TokenGate) {
+        timer?.arm(Self.verdictPatience)
+        ticket = gate.ask(question) { [unowned self] verdict in
+            self.verdict = verdict
+            timer?.arm(Self.patience)
+            connection?.resume()
         }
     }
 
@@ -99,6 +147,10 @@ final class UpstreamHandshake: ConnectionHandler {
             return .failure(Refusal(status: 400, text: "websocket upgrade required"))
         }
         let endpoint = String(decoding: name, as: UTF8.self)
+        if let grant, !grant.permits(endpoint) {
+            server.upstreamGate.tokens.count(.notPermitted)
+            return .failure(Refusal(status: TokenFault.notPermitted.status, text: TokenFault.notPermitted.text))
+        }
         guard server.isDraining else { return .success(endpoint) }
         if let listener = listener(endpoint) { server.node.listeners.refused(listener) }
         return .failure(Refusal(status: 503, text: "node is shutting down"))
@@ -117,11 +169,12 @@ final class UpstreamHandshake: ConnectionHandler {
 
     private func move(_ connection: Connection, to place: TunnelID, _ bytes: UnsafeRawBufferPointer) {
         self.place = nil
+        let grant = grant
         finish()
         let node = server.node
         do throws(EngineError) {
             let moving = try connection.detach(extra: bytes)
-            let sent = node.loops.members[place.loop].post { (server: ServerLoop) in UpstreamHandshake.land(moving, on: server, place: place) }
+            let sent = node.loops.members[place.loop].post { (server: ServerLoop) in UpstreamHandshake.land(moving, on: server, place: place, grant: grant) }
             if !sent { node.registry.leave(place) }
         } catch {
             node.registry.leave(place)
@@ -129,8 +182,8 @@ final class UpstreamHandshake: ConnectionHandler {
         }
     }
 
-    private static func land(_ moving: MovingConnection, on server: ServerLoop, place: TunnelID) {
-        let handshake = UpstreamHandshake(server: server, place: place)
+    private static func land(_ moving: MovingConnection, on server: ServerLoop, place: TunnelID, grant: TokenGrant?) {
+        let handshake = UpstreamHandshake(server: server, place: place, grant: grant)
         do throws(EngineError) {
             start(try moving.land(on: server.loop, handler: handshake), handshake)
         } catch {
@@ -154,7 +207,8 @@ final class UpstreamHandshake: ConnectionHandler {
         }
         if !isOurs { connection.resetWhenClosed() }  // an original agent exits at a clean end and reconnects after a reset
         let tunnel = ServerTunnel(
-            id: place, endpoint: endpoint, registry: server.node.registry, log: server.upstreamLog, speaksGoAway: isOurs
+            id: place, endpoint: endpoint, registry: server.node.registry, log: server.upstreamLog, speaksGoAway: isOurs,
+            expiry: grant?.disconnect ?? .infinity
         ) { [server] in
             if let listener { server.node.listeners.release(listener, place) }
             server.didClose($0, $1)
@@ -217,6 +271,8 @@ final class UpstreamHandshake: ConnectionHandler {
     private func finish() {
         isOver = true
         timer = nil
+        connection = nil
+        if let ticket { server.upstreamGate.cancel(ticket) }
         if let place { server.node.registry.leave(place) }
         place = nil
         server.handshakes.leave(self)

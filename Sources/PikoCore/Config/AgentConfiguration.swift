@@ -62,6 +62,8 @@ public struct AgentConnectConfiguration: Equatable, Sendable {
     public var url = ConfiguredURL(host: "localhost", port: 8001)
     /// Sent as `Authorization: Bearer TOKEN`. Empty: none.
     public var token = ""
+    /// A file with the token, read again on every dial. Empty: none.
+    public var tokenFile = ""
     /// Sent as `x-piko-tenant-id`. Empty: none.
     public var tenantID = ""
     /// For the first connection.

@@ -18,6 +18,7 @@ extension AgentConfiguration {
         let keys: [ConfigurationKey<AgentConnectConfiguration>] = [
             .init("url", \.url, .url, "The upstream port of the server, which may be behind a path."),
             ConfigurationKey("token", \.token, .token, "Token for the server.").live(),
+            ConfigurationKey("token_file", \.tokenFile, .path, "File with the token, read again on every dial. Excludes the token itself.").live(),
             ConfigurationKey("tenant_id", \.tenantID, .nodeID, "Tenant that the token is of.").live(),
             .init("timeout", \.timeout, .positiveDuration, "How long the first connection may take. A lost one is tried again for ever."),
             .init("tunnels", \.tunnels, .integer(1...8), "Tunnels of each listener, to different nodes where the cluster has them."),

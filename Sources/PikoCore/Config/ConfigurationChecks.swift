@@ -5,6 +5,10 @@
 extension ServerConfiguration {
     public func check() throws(ConfigurationError) {
         try proxy.accessLog.check("proxy.access_log")
+        try proxy.auth.check("proxy.auth")
+        try upstream.auth.check("upstream.auth")
+        try admin.auth.check("admin.auth")
+        try upstream.checkTenants()
         try cluster.check("cluster")
     }
 }
@@ -26,9 +30,39 @@ extension ClusterConfiguration {
     }
 }
 
+extension AuthConfiguration {
+    fileprivate func check(_ name: String) throws(ConfigurationError) {
+        guard !jwks.endpoint.isEmpty else { return }
+        if hasOwnKey { throw ConfigurationError("\(name).jwks.endpoint: expected no other key beside it") }
+        switch KeySetPlace(jwks.endpoint) {
+        case nil: throw .expected("an http, https or file URL", at: "\(name).jwks.endpoint", got: jwks.endpoint)
+        case .page(let url, _): try url.check("\(name).jwks.endpoint")
+        case .file: break
+        }
+    }
+}
+
+extension UpstreamConfiguration {
+    fileprivate func checkTenants() throws(ConfigurationError) {
+        var seen: Set<String> = []
+        for (index, tenant) in tenants.enumerated() {
+            let name = "upstream.tenants[\(index)]"
+            if tenant.id.isEmpty { throw ConfigurationError("\(name).id: expected a tenant's id") }
+            guard seen.insert(tenant.id).inserted else { throw ConfigurationError("\(name).id: expected another than an earlier tenant's, got \"\(tenant.id)\"") }
+            if !tenant.auth.isEnabled { throw ConfigurationError("\(name).auth: expected a key or jwks.endpoint") }
+            try tenant.auth.check("\(name).auth")
+        }
+    }
+}
+
+private func checkToken(_ token: String, file: String) throws(ConfigurationError) {
+    if !token.isEmpty, !file.isEmpty { throw ConfigurationError("connect.token_file: expected no connect.token beside it") }
+}
+
 extension AgentConfiguration {
     public func check() throws(ConfigurationError) {
         try connect.url.check("connect.url")
+        try checkToken(connect.token, file: connect.tokenFile)
         for (index, listener) in listeners.enumerated() { try listener.check("listeners[\(index)]") }
     }
 }
@@ -64,6 +98,7 @@ extension ListenerConfiguration {
 extension ForwardConfiguration {
     public func check() throws(ConfigurationError) {
         try connect.url.check("connect.url")
+        try checkToken(connect.token, file: connect.tokenFile)
         for (index, port) in ports.enumerated() { try port.check("ports[\(index)]") }
     }
 }

@@ -31,6 +31,8 @@ public struct ForwardConnectConfiguration: Equatable, Sendable {
     public var url = ConfiguredURL(host: "localhost", port: 8000)
     /// Sent as `Authorization: Bearer TOKEN`. Empty: none.
     public var token = ""
+    /// A file with the token, read again for every connection. Empty: none.
+    public var tokenFile = ""
     /// For one connection to the server.
     public var timeout: Duration = .seconds(30)
     /// As an agent's.

@@ -15,6 +15,7 @@ extension ForwardConfiguration {
         let keys: [ConfigurationKey<ForwardConnectConfiguration>] = [
             .init("url", \.url, .url, "The proxy port of the server, which may be behind a path."),
             .init("token", \.token, .token, "Token for the server."),
+            .init("token_file", \.tokenFile, .path, "File with the token, read again for every connection. Excludes the token itself."),
             .init("timeout", \.timeout, .positiveDuration, "How long connecting to the server may take."),
             .init("proxy_url", \.proxyURL, .optionalProxy, SharedKeys.proxyHelp),
         ]

@@ -10,15 +10,24 @@ public struct AuthConfiguration: Equatable, Sendable {
     public var audience = ""
     public var issuer = ""
     public var disableDisconnectOnExpiry = false
+    /// By how much clocks may differ in `exp` and `nbf`.
+    public var leeway: Duration = .zero
+    /// A token without `piko.endpoints` permits none, instead of all.
+    public var requireEndpoints = false
     public var jwks = JWKSConfiguration()
 
     public init() {}
+
+    /// A key is there: tokens are asked for.
+    public var isEnabled: Bool { hasOwnKey || !jwks.endpoint.isEmpty }
+    var hasOwnKey: Bool { !hmacSecretKey.isEmpty || !rsaPublicKey.isEmpty || !ecdsaPublicKey.isEmpty }
 }
 
 /// `…auth.jwks.*`.
 public struct JWKSConfiguration: Equatable, Sendable {
     /// An `http`, `https` or `file` URL. Empty: none.
     public var endpoint = ""
+    /// Zero: an hour.
     public var cacheTTL: Duration = .zero
     public var timeout: Duration = .seconds(10)
 

@@ -65,7 +65,7 @@ extension ServerConfiguration {
             + rebalance.live().under("rebalance", \.rebalance)
             + SharedKeys.auth.under("auth", \.auth)
             + SharedKeys.serverTLS.under("tls", \.tls)
-            + [tenants.with(.notYet)]
+            + [tenants.live()]
     }
 
     private static var limits: [ConfigurationKey<UpstreamLimits>] {

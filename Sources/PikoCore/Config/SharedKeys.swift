@@ -46,15 +46,17 @@ enum SharedKeys {
                 "disable_disconnect_on_expiry", \.disableDisconnectOnExpiry, .boolean,
                 "Keep a connection whose token has expired since it began."
             ),
+            .init("leeway", \.leeway, .duration, "By how much clocks may differ where a token's times are checked."),
+            .init("require_endpoints", \.requireEndpoints, .boolean, "A token without piko.endpoints permits none, instead of all."),
         ]
-        return (keys + jwks.under("jwks", \.jwks)).notYet()
+        return (keys + jwks.under("jwks", \.jwks)).live()
     }
 
     private static var jwks: [ConfigurationKey<JWKSConfiguration>] {
         [
             .init("endpoint", \.endpoint, .text, "Where the JSON Web Key Set is: an http, https or file URL. Excludes the other keys."),
-            .init("cache_ttl", \.cacheTTL, .duration, "How long the key set is used before it is read again."),
-            .init("timeout", \.timeout, .duration, "How long reading the key set may take."),
+            .init("cache_ttl", \.cacheTTL, .duration, "How long the key set is used before it is read again. 0: 1h."),
+            .init("timeout", \.timeout, .positiveDuration, "How long reading the key set may take."),
         ]
     }
 

@@ -36,6 +36,8 @@ public enum ErrorResponse {
         LoopList.append(loops, to: writer)
         // RFC 9110 15.5.22: says to what.
         if status == 426 { writer.append("upgrade: websocket\r\n") }
+        // RFC 9110 11.6.1 and RFC 6750 3: with what one gets in.
+        if status == 401 { writer.append("www-authenticate: Bearer\r\n") }
         var line = ConnectionLine(writer)
         if status == 426 { line.name("Upgrade") }
         line.finish(connection)

@@ -22,6 +22,7 @@ struct FieldFacts {
     private(set) var claimsForward = false
     private(set) var saysRefused = false
     private(set) var hasTrail = false
+    private(set) var hasToken = false
     private var controls: UInt8 = 0
     private let isResponse: Bool
 
@@ -182,6 +183,7 @@ struct FieldFacts {
         controls |= bit
         if known == .xPikoEndpoint && !value.isEmpty { endpoint = index }
         if known == .xPikoNode { hasTrail = true }
+        if known == .xPikoAuthorization && !value.isEmpty { hasToken = true }
         if known == .xPikoForward && TokenList.element(value, is: "true") { claimsForward = true }
     }
 }

@@ -39,6 +39,8 @@ public struct RequestTraits: Sendable, Equatable {
     public var claimsForward = false
     /// There is an `x-piko-node` (NodeTrail).
     public var hasTrail = false
+    /// There is an `x-piko-authorization` that is not empty.
+    public var hasToken = false
 
     public init() {}
 }

@@ -121,6 +121,7 @@ public final class RequestHead {
         traits.acceptsTrailers = facts.acceptsTrailers
         traits.claimsForward = facts.claimsForward
         traits.hasTrail = facts.hasTrail
+        traits.hasToken = facts.hasToken
     }
 
     private func span(_ bytes: UnsafeRawBufferPointer) -> Span {

@@ -28,6 +28,8 @@ public struct ProxyError: Error, Equatable, Hashable, Sendable {
         case clientTimeout
         /// The client sends more requests than it may.
         case tooManyRequests
+        /// The request brought no token that permits it; `tokenFault` says why.
+        case unauthorized
     }
 
     /// Whose fault it was, for counters and the log.
@@ -48,11 +50,22 @@ public struct ProxyError: Error, Equatable, Hashable, Sendable {
     public let kind: Kind
     public let source: Source
     public let retry: Retry
+    /// Of `unauthorized` only.
+    public let tokenFault: TokenFault?
 
     public init(_ kind: Kind, source: Source, retry: Retry = .never) {
         self.kind = kind
         self.source = source
         self.retry = retry
+        tokenFault = nil
+    }
+
+    /// A request that its token does not permit.
+    public init(_ fault: TokenFault) {
+        kind = .unauthorized
+        source = .client
+        retry = .never
+        tokenFault = fault
     }
 }
 
@@ -87,6 +100,7 @@ extension ProxyError {
     public var status: UInt16 {
         switch kind {
         case .missingEndpoint: 400
+        case .unauthorized: tokenFault?.status ?? 401
         case .notFound: 404
         case .clientTimeout: 408
         case .upgradeRequired: 426
@@ -102,6 +116,7 @@ extension ProxyError {
     public var text: StaticString {
         switch kind {
         case .missingEndpoint: "missing endpoint id"
+        case .unauthorized: tokenFault?.text ?? "invalid token"
         case .noUpstreams: "no available upstreams"
         case .unreachable, .badResponse: "upstream unreachable"
         case .timeout: "upstream timeout"

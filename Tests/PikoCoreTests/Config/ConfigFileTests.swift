@@ -92,10 +92,40 @@ struct ConfigFileTests {
         #expect(error(["grace_period": ["a": "b"] as Pairs])?.message == "grace_period: expected a single value")
     }
 
+    /// What is wrong between the keys of a server.
+    private func mistake(_ change: (inout ServerConfiguration) -> Void) -> String? {
+        var configuration = ServerConfiguration()
+        change(&configuration)
+        do throws(ConfigurationError) { try configuration.check() } catch { return error.message }
+        return nil
+    }
+
+    private func tenant(_ id: String, _ secret: String) -> TenantConfiguration {
+        var tenant = TenantConfiguration()
+        (tenant.id, tenant.auth.hmacSecretKey) = (id, secret)
+        return tenant
+    }
+
+    @Test("tokens: a key set has no key beside it and a URL that says where it is")
+    func keySet() {
+        #expect(mistake { ($0.proxy.auth.jwks.endpoint, $0.proxy.auth.hmacSecretKey) = ("file:///k", "s") } == "proxy.auth.jwks.endpoint: expected no other key beside it")
+        #expect(mistake { $0.admin.auth.jwks.endpoint = "keys" } == #"admin.auth.jwks.endpoint: expected an http, https or file URL, got "keys""#)
+        #expect(mistake { $0.upstream.auth.jwks.endpoint = "http://idp/keys?a=b" } == nil)
+    }
+
+    @Test("tokens: tenants have an id of their own and a key")
+    func tenants() throws {
+        let tenants: KeyValuePairs<String, Any> = ["tenants": [["id": "t", "auth": ["issuer": "i", "hmac_secret_key": "s"] as Pairs] as Pairs]]
+        let read = try server(["upstream": tenants])
+        #expect(read.upstream.tenants.map(\.id) == ["t"] && read.upstream.tenants[0].auth.issuer == "i")
+        #expect(mistake { $0.upstream.tenants = [tenant("a", "s"), tenant("b", "s")] } == nil)
+        #expect(mistake { $0.upstream.tenants = [tenant("a", "s"), tenant("a", "t")] } == #"upstream.tenants[1].id: expected another than an earlier tenant's, got "a""#)
+        #expect(mistake { $0.upstream.tenants = [tenant("", "s")] } == "upstream.tenants[0].id: expected a tenant's id")
+        #expect(mistake { $0.upstream.tenants = [tenant("a", "")] } == "upstream.tenants[0].auth: expected a key or jwks.endpoint")
+    }
+
     @Test("file: what does not work yet is refused, its default is not")
     func unsupported() throws {
-        #expect(error(["upstream": ["auth": ["audience": "a"] as Pairs] as Pairs])?.message == "upstream.auth.audience: not supported yet")
-        #expect(error(["upstream": ["tenants": [["id": "t"] as Pairs]] as Pairs])?.message == "upstream.tenants: not supported yet")
         #expect(error(["proxy": ["tls": ["cert": "c"] as Pairs] as Pairs])?.message == "proxy.tls.cert: not supported yet")
         let configuration = try server(["cluster": ["join": [] as [Any]] as Pairs, "upstream": ["tenants": [] as [Any]] as Pairs])
         #expect(configuration == ServerConfiguration())

@@ -127,7 +127,7 @@ struct ConfigFlagTests {
     }
 
     @Test("flags: what does not work yet is refused with any value but its default", arguments: [
-        ("--proxy.tls.cert", "c.pem"), ("--proxy.auth.hmac-secret-key", "k"), ("--upstream.auth.jwks.endpoint", "u"),
+        ("--proxy.tls.cert", "c.pem"), ("--upstream.tls.client-cas", "c.pem"),
         ("--proxy.tls.client.server-name", "n"),
     ])
     func unsupported(flag: String, value: String) {

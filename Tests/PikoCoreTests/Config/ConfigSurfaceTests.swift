@@ -7,7 +7,7 @@ import Testing
 
 struct ConfigSurfaceTests {
     private static let auth = [
-        "hmac_secret_key", "rsa_public_key", "ecdsa_public_key", "audience", "issuer", "disable_disconnect_on_expiry",
+        "hmac_secret_key", "rsa_public_key", "ecdsa_public_key", "audience", "issuer", "disable_disconnect_on_expiry", "leeway", "require_endpoints",
         "jwks.endpoint", "jwks.cache_ttl", "jwks.timeout",
     ].map { "auth.\($0)" }
     private static let serverTLS = [
@@ -38,7 +38,7 @@ struct ConfigSurfaceTests {
 
     @Test("agent: exactly the documented keys")
     func agent() {
-        let connect = ["url", "token", "tenant_id", "timeout", "tunnels", "proxy_url"] + Self.clientTLS
+        let connect = ["url", "token", "token_file", "tenant_id", "timeout", "tunnels", "proxy_url"] + Self.clientTLS
         let expected = below("connect", connect)
             + ["listeners", "server.enabled", "server.bind_addr", "log.level", "log.subsystems", "engine.loops", "grace_period"]
         #expect(AgentConfiguration.keys.map(\.path).sorted() == expected.sorted())
@@ -49,7 +49,7 @@ struct ConfigSurfaceTests {
 
     @Test("forward and bench: exactly the documented keys")
     func others() {
-        let connect = ["url", "token", "timeout", "proxy_url"] + Self.clientTLS
+        let connect = ["url", "token", "token_file", "timeout", "proxy_url"] + Self.clientTLS
         let forward = below("connect", connect) + ["ports", "log.level", "log.subsystems", "engine.loops", "grace_period"]
         #expect(ForwardConfiguration.keys.map(\.path).sorted() == forward.sorted())
         let bench = ["requests", "clients", "endpoints", "upstreams", "size", "connect.proxy_url", "connect.upstream_url", "connect.timeout"]

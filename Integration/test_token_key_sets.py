@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+# Key sets: from an issuer over HTTP and from a file, rotation, an issuer that is down, and how often it is asked.
+# The issuer is the test's own; tokens are PyJWT's.
+
+import json
+import threading
+
+import pytest
+
+from harness.ports import free_port
+from harness.tokens import SECRET, Issuer, bearer, ec_key, key_set, part, rsa_key, token
+from harness.usage import eventually
+from peer import client as clients
+from peer.agent import FakeAgent
+from peer.client import Client, fetch
+from peer.service import reply
+from peer.websocket import Refused
+
+A, B, C = rsa_key(), ec_key(), rsa_key()
+
+
+@pytest.fixture(autouse=True)
+def no_token_of_the_suite(monkeypatch):
+    monkeypatch.setattr(clients, "line_behind_endpoint", None)
+
+
+@pytest.fixture
+def site(piko, service):
+    """Starts a node whose proxy port has its keys from a set; the function asks it for a page with a token."""
+    piko.tokens = None
+
+    def start(endpoint, *flags):
+        node = piko.server("--proxy.auth.jwks.endpoint", endpoint, *flags)
+        piko.agent("http", node, "web", service.addr)
+        ask = lambda token: fetch(node.proxy, "web", headers=[bearer(token)], timeout=20)  # noqa: E731
+        ask.node = node
+        return ask
+
+    return start
+
+
+def signed(key, kid, **claims):
+    return token(claims, key, "RS256" if key in (A, C) else "ES256", kid)
+
+
+def error(message):
+    return message.status, json.loads(message.body)["error"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_keys_of_an_issuer_verify_its_tokens(site, chunked):
+    with Issuer(key_set(a=A, b=B), chunked=chunked) as issuer:
+        ask = site(issuer.url)
+        assert ask(signed(A, "a")).body == b"hello" and ask(signed(B, "b")).body == b"hello"
+        assert error(ask(signed(B, "a"))) == (401, "invalid token")
+        assert error(ask(signed(C, "a"))) == (401, "invalid token")
+        assert error(ask(token({}, SECRET, "HS256", "a"))) == (401, "invalid token")
+        assert error(ask(token({}, A, "RS256"))) == (401, "invalid token")  # no key id, and a choice of keys
+        assert issuer.reads == 1
+
+
+def test_a_new_key_is_found_by_its_first_token_and_strangers_cannot_hammer_the_issuer(site):
+    with Issuer(key_set(a=A)) as issuer:
+        ask = site(issuer.url)
+        assert ask(signed(A, "a")).status == 200
+        issuer.answer = key_set(a=A, b=B)
+        assert ask(signed(B, "b")).status == 200
+        assert issuer.reads == 2
+        for number in range(50):
+            assert error(ask(signed(C, f"unknown-{number}"))) == (401, "invalid token")
+        assert issuer.reads == 2
+
+
+def test_a_key_that_is_gone_verifies_nothing_any_more(site):
+    with Issuer(key_set(a=A, b=B)) as issuer:
+        ask = site(issuer.url, "--proxy.auth.jwks.cache-ttl", "1s")
+        known = signed(A, "a")
+        assert ask(known).status == 200
+        issuer.answer = key_set(b=B)
+        eventually(lambda: ask(known).status == 401, 10)
+        assert ask(signed(B, "b")).status == 200
+
+
+def test_keys_stay_while_the_issuer_is_down(site):
+    with Issuer(key_set(a=A)) as issuer:
+        ask = site(issuer.url, "--proxy.auth.jwks.cache-ttl", "1s")
+        assert ask(signed(A, "a")).status == 200
+        issuer.status = 500
+        ask.node.wait_line(lambda line: line["msg"] == "key set not read" and line["error"] == "status 500", 10)
+        issuer.status, issuer.answer = 200, b"<html>"
+        ask.node.wait_line(lambda line: line["msg"] == "key set not read" and "JSON Web Key Set" in line["error"], 20)
+        assert ask(signed(A, "a", iss="later")).status == 200
+    assert ask(signed(A, "a", iss="gone")).status == 200
+
+
+def test_an_issuer_that_comes_late_is_waited_for(site, piko):
+    """Until the set was read, a request is told to come again; the issuer's first answer lets it in."""
+    port = free_port()
+    ask = site(f"http://127.0.0.1:{port}/keys/")
+    assert error(ask(signed(A, "a"))) == (503, "token keys unavailable")
+    assert error(ask("a.b.c")) == (401, "invalid token")
+    with Issuer(key_set(a=A), port=port):
+        eventually(lambda: ask(signed(A, "a")).status == 200, 20)
+
+
+def test_requests_wait_for_a_set_that_is_being_read(site):
+    with Issuer(key_set(a=A)) as issuer:
+        issuer.gate = threading.Event()
+        ask = site(issuer.url)
+        waiting = [Client(ask.node.proxy, 20).request("web", headers=[bearer(signed(A, "a", iss=str(number)))]) for number in range(20)]
+        eventually(lambda: issuer.reads == 1)
+        issuer.gate.set()
+        assert [client.response().body for client in waiting] == [b"hello"] * 20
+        assert issuer.reads == 1
+        for client in waiting:
+            client.close()
+
+
+def test_a_slow_issuer_is_given_up_after_its_timeout(site):
+    with Issuer(key_set(a=A)) as issuer:
+        issuer.gate = threading.Event()
+        ask = site(issuer.url, "--proxy.auth.jwks.timeout", "500ms")
+        assert error(ask(signed(A, "a"))) == (503, "token keys unavailable")
+        ask.node.wait_line(lambda line: line["msg"] == "key set not read")
+        issuer.gate.set()
+
+
+def test_a_file_is_read_again_when_it_changes(site, tmp_path):
+    file = tmp_path / "keys.json"
+    file.write_bytes(key_set(a=A))
+    ask = site(f"file://{file}")
+    assert ask(signed(A, "a")).status == 200
+    (tmp_path / "new.json").write_bytes(key_set(b=B))
+    (tmp_path / "new.json").rename(file)
+    eventually(lambda: ask(signed(A, "a")).status == 401, 10)
+    assert ask(signed(B, "b")).status == 200
+    file.write_bytes(b"{")
+    ask.node.wait_line(lambda line: line["msg"] == "key set not read", 10)
+    assert ask(signed(B, "b", iss="kept")).status == 200
+    file.write_bytes(key_set(c=C))
+    eventually(lambda: ask(signed(C, "c")).status == 200, 10)
+
+
+def test_keys_of_odd_kinds_are_passed_over(site, tmp_path):
+    file = tmp_path / "keys.json"
+    keys = json.loads(key_set(a=A))["keys"]
+    odd = [{"kty": "OKP", "crv": "Ed448", "kid": "o", "x": "AA"}, {"kty": "RSA", "kid": "small", "n": part(b"\x80" * 64), "e": "AQAB"}, 7, None, {}]
+    file.write_text(json.dumps({"keys": odd + keys, "more": 1}))
+    assert site(f"file://{file}")(signed(A, "a")).status == 200
+
+
+def test_agents_and_operators_are_verified_by_sets_too(piko):
+    piko.tokens = None
+    with Issuer(key_set(a=A)) as issuer:
+        node = piko.server("--upstream.auth.jwks.endpoint", issuer.url, "--admin.auth.jwks.endpoint", issuer.url)
+        with FakeAgent(node.upstream, "web", reply(), headers=[bearer(signed(A, "a"))]):
+            assert fetch(node.admin, "admin", "/metrics", headers=[bearer(signed(A, "a"))]).status == 200
+        with pytest.raises(Refused):
+            FakeAgent(node.upstream, "web", reply(), headers=[bearer(signed(C, "a"))])

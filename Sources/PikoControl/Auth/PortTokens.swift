@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// Who verifies the tokens of one port, and how often one was turned away there. Shared by all loops; any thread.
+// Configured anew it is another in one step: whoever remembers an answer sees by the version that it is old.
+
+import PikoCore
+import PikoEngine
+import Synchronization
+
+/// The tokens of one port of a node.
+final class PortTokens: Sendable {
+    /// Made, not yet in effect.
+    struct Authorities: Sendable {
+        fileprivate(set) var own: TokenAuthority?
+        fileprivate(set) var tenants: [String: TokenAuthority] = [:]
+
+        fileprivate var all: [TokenAuthority] { (own.map { [$0] } ?? []) + tenants.values }
+    }
+
+    /// As a label: proxy, upstream or admin.
+    let port: String
+    private let log: Log
+    private let authorities = Mutex(Authorities())
+    private let asks = Atomic<Bool>(false)
+    private let changes: Version
+    private let refusals = Mutex([UInt64](repeating: 0, count: TokenFault.allCases.count))
+
+    /// A number that goes up.
+    private final class Version: Sendable {
+        let number = Atomic<UInt64>(1)
+        func advance() { number.add(1, ordering: .sequentiallyConsistent) }
+    }
+
+    /// - Throws: a key that is none.
+    init(port: String, _ auth: AuthConfiguration, tenants: [TenantConfiguration] = [], log: Log) throws(ConfigurationError) {
+        self.port = port
+        self.log = log
+        changes = Version()
+        install(try make(auth, tenants))
+    }
+
+    /// Whether the port asks for tokens at all.
+    var areAsked: Bool { asks.load(ordering: .relaxed) }
+
+    /// Another number whenever answers may be others than before.
+    var version: UInt64 { changes.number.load(ordering: .relaxed) }
+
+    /// Whoever verifies the tokens of a tenant; empty: of none. Once there are tenants, everybody is one.
+    func authority(tenant: String) throws(TokenFault) -> TokenAuthority {
+        let found = authorities.withLock { tenant.isEmpty && $0.tenants.isEmpty ? $0.own : $0.tenants[tenant] }
+        guard let found else { throw .unknownTenant }
+        return found
+    }
+
+    /// A request was turned away.
+    func count(_ fault: TokenFault) { refusals.withLock { $0[Int(fault.rawValue)] &+= 1 } }
+
+    /// By fault, so far.
+    var refused: [(TokenFault, UInt64)] { refusals.withLock { counts in TokenFault.allCases.map { ($0, counts[Int($0.rawValue)]) } } }
+
+    // MARK: Configuration
+
+    /// Other keys, rules and tenants from now on. Control loop only.
+    func adopt(_ new: Authorities, on loop: EventLoop) {
+        let old = install(new)
+        for authority in new.all { authority.start(on: loop) }
+        for authority in old.all { authority.end() }
+    }
+
+    /// Begins to read key sets. Control loop only.
+    func start(on loop: EventLoop) {
+        for authority in authorities.withLock({ $0.all }) { authority.start(on: loop) }
+    }
+
+    /// Reads none any more. Control loop only.
+    func end() {
+        for authority in authorities.withLock({ $0.all }) { authority.end() }
+    }
+
+    /// Keys, rules and tenants, for `adopt`. Waits for JWTKit: main thread.
+    func make(_ auth: AuthConfiguration, _ tenants: [TenantConfiguration] = []) throws(ConfigurationError) -> Authorities {
+        var new = Authorities()
+        if auth.isEnabled { new.own = try authority(auth, "\(port).auth") }
+        for (index, tenant) in tenants.enumerated() { new.tenants[tenant.id] = try authority(tenant.auth, "\(port).tenants[\(index)].auth") }
+        return new
+    }
+
+    private func authority(_ auth: AuthConfiguration, _ name: String) throws(ConfigurationError) -> TokenAuthority {
+        let changes = changes
+        return try TokenAuthority(auth, name: name, log: log) { changes.advance() }
+    }
+
+    @discardableResult
+    private func install(_ new: Authorities) -> Authorities {
+        let old = authorities.withLock { state in
+            defer { state = new }
+            return state
+        }
+        asks.store(!new.all.isEmpty, ordering: .sequentiallyConsistent)
+        changes.advance()
+        return old
+    }
+}
+
+/// The tokens of all ports of a node. Any thread.
+final class NodeTokens: Sendable {
+    let proxy: PortTokens
+    let upstream: PortTokens
+    let admin: PortTokens
+
+    /// - Throws: a key that is none; the line names it.
+    init(_ configuration: ServerConfiguration, log: Log) throws(ConfigurationError) {
+        let log = log.named("auth")
+        proxy = try PortTokens(port: "proxy", configuration.proxy.auth, log: log)
+        upstream = try PortTokens(port: "upstream", configuration.upstream.auth, tenants: configuration.upstream.tenants, log: log)
+        admin = try PortTokens(port: "admin", configuration.admin.auth, log: log)
+    }
+
+    var all: [PortTokens] { [proxy, upstream, admin] }
+
+    /// Takes over what a new configuration says of tokens, soon; nothing of it where a key is none. Main thread.
+    /// - Parameter loop: the control loop.
+    func replace(_ configuration: ServerConfiguration, on loop: EventLoop) throws(ConfigurationError) {
+        let forProxy = try proxy.make(configuration.proxy.auth)
+        let forUpstream = try upstream.make(configuration.upstream.auth, configuration.upstream.tenants)
+        let forAdmin = try admin.make(configuration.admin.auth)
+        loop.post { [self] in
+            proxy.adopt(forProxy, on: loop)
+            upstream.adopt(forUpstream, on: loop)
+            admin.adopt(forAdmin, on: loop)
+        }
+    }
+
+    func start(on loop: EventLoop) { for port in all { port.start(on: loop) } }
+
+    func end() { for port in all { port.end() } }
+}
+
+extension PrometheusText {
+    /// Requests turned away for their tokens: not of the original.
+    mutating func add(_ tokens: NodeTokens) {
+        begin("piko_auth_rejected_total", .counter, "Requests and agents turned away for their token.")
+        for port in tokens.all {
+            for (fault, count) in port.refused { sample([("port", port.port), ("reason", fault.label)], count) }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// Answers whether a token is good, for one section of the configuration: verifies on a queue of its own, off the loops, and has tokens wait
+// while a key set is read that may have their key. Any thread. What a loop remembers of its answers is that loop's matter (TokenGate).
+
+import Dispatch
+import PikoCore
+import PikoEngine
+import Synchronization
+
+/// One section's keys, rules and the source of its key set.
+final class TokenAuthority: Sendable {
+    typealias Answer = @Sendable (Result<TokenGrant, TokenFault>) -> Void
+
+    private struct Question: Sendable {
+        let token: [UInt8]
+        let answer: Answer
+    }
+
+    private struct State {
+        var verifier: TokenVerifier
+        /// nil: there is no key set, or it is not read any more.
+        var source: LoopBound<KeySetSource>?
+        /// Until the key set was read again.
+        var waiting: [Question] = []
+    }
+
+    /// Tokens that wait for a key set at once.
+    private static let mostWaiting = 4096
+
+    let name: String
+    private let configuration: AuthConfiguration
+    private let log: Log
+    private let state: Mutex<State>
+    private let queue = DispatchQueue(label: "piko.tokens")
+    /// Whoever remembers answers is to forget them: the keys are others.
+    private let onKeys: @Sendable () -> Void
+
+    /// - Parameters:
+    ///   - name: of the section, such as `proxy.auth`.
+    ///   - onKeys: the key set has changed; on the control loop.
+    /// - Throws: a key that is none; the line names it.
+    init(_ configuration: AuthConfiguration, name: String, log: Log, onKeys: @escaping @Sendable () -> Void) throws(ConfigurationError) {
+        self.name = name
+        self.configuration = configuration
+        self.log = log
+        self.onKeys = onKeys
+        let keys = configuration.jwks.endpoint.isEmpty ? try SignatureKeys(configuration, name: name) : nil
+        state = Mutex(State(verifier: TokenVerifier(rules: TokenRules(configuration), keys: keys)))
+    }
+
+    /// The answer comes once, on any thread, never inside this call.
+    func ask(_ token: [UInt8], _ answer: @escaping Answer) {
+        queue.async { [self] in judge(Question(token: token, answer: answer), isLast: false) }
+    }
+
+    /// Verifies on the calling thread; a key set is not waited for.
+    func askNow(_ token: [UInt8]) -> Result<TokenGrant, TokenFault> {
+        switch verdict(on: token) {
+        case .granted(let grant): return .success(grant)
+        case .refused(let fault): return .failure(fault)
+        case .unknownKey: return .failure(faultOfUnknownKey)
+        }
+    }
+
+    private func verdict(on token: [UInt8]) -> TokenVerifier.Verdict {
+        state.withLock { $0.verifier }.judge(token, now: TokenClock.now)
+    }
+
+    /// On the queue.
+    private func judge(_ question: Question, isLast: Bool) {
+        switch verdict(on: question.token) {
+        case .granted(let grant): question.answer(.success(grant))
+        case .refused(let fault): question.answer(.failure(fault))
+        case .unknownKey: if isLast || !hold(question) { question.answer(.failure(faultOfUnknownKey)) }
+        }
+    }
+
+    private var faultOfUnknownKey: TokenFault { state.withLock { $0.verifier.keys == nil } ? .keysUnavailable : .invalid }
+
+    /// False: there is nothing to wait for.
+    private func hold(_ question: Question) -> Bool {
+        let source = state.withLock { state -> LoopBound<KeySetSource>? in
+            guard let source = state.source, state.waiting.count < Self.mostWaiting else { return nil }
+            state.waiting.append(question)
+            return source
+        }
+        return source?.post { $0.keyIsUnknown() } ?? false
+    }
+
+    // MARK: The key set
+
+    /// Begins to read the key set, where there is one. Control loop only.
+    func start(on loop: EventLoop) {
+        guard let place = KeySetPlace(configuration.jwks.endpoint) else { return }
+        let face = LoopBound<KeySetSource>(on: loop)
+        let source = KeySetSource(place, configuration.jwks, name: name, log: log, on: loop) { [weak self] in self?.take($0) }
+        face.value = source
+        state.withLock { $0.source = face }
+        source.start()
+    }
+
+    /// Reads no key set any more. Control loop only.
+    func end() {
+        let source = state.withLock { state in
+            defer { state.source = nil }
+            return state.source
+        }
+        source?.value?.end()
+        source?.value = nil
+        settle()
+    }
+
+    /// A read has ended; nil: the keys stay.
+    private func take(_ keys: SignatureKeys?) {
+        if let keys {
+            state.withLock { $0.verifier.keys = keys }
+            onKeys()
+        }
+        settle()
+    }
+
+    private func settle() {
+        let waiting = state.withLock { state in
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for question in waiting { queue.async { [self] in judge(question, isLast: true) } }
+    }
+}
