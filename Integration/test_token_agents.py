@@ -3,6 +3,7 @@
 # Fake agents show statuses and ends; real ones show that they live on.
 
 import json
+import signal
 import time
 
 import pytest
@@ -201,3 +202,32 @@ def test_a_question_that_is_passed_on_takes_its_token_along(bare):
     for field in (bearer(token()), bearer(token(), "Authorization")):
         assert json.loads(ask(field).body)["id"] == "second"
     assert ask().status == 401 and second.ready
+
+
+def test_a_hangup_changes_keys_and_tenants_at_once_and_a_broken_one_changes_nothing(bare, service, tmp_path):
+    file = tmp_path / "server.yaml"
+
+    def write(secret, tenants, more=""):
+        file.write_text(f"proxy: {{auth: {{hmac_secret_key: {secret}{more}}}}}\nupstream: {{tenants: {tenants}}}\n")
+
+    write("first", "[{id: red, auth: {hmac_secret_key: red}}]")
+    node = bare.server("--config.path", file)
+    bare.agent("http", node, "web", service.addr, "--connect.token", token({}, "red"), "--connect.tenant-id", "red")
+    first, second = bearer(token({}, "first")), bearer(token({}, "second"))
+
+    def status(field):
+        return fetch(node.proxy, "web", headers=[field]).status
+
+    assert (status(first), status(second)) == (200, 401)
+    write("second", "[{id: red, auth: {hmac_secret_key: other}}, {id: blue, auth: {hmac_secret_key: blue}}]")
+    node.signal(signal.SIGHUP)
+    eventually(lambda: status(second) == 200)
+    assert status(first) == 401
+    assert refusal(node, bearer(token({}, "red")), ("x-piko-tenant-id", "red")) == (401, "invalid token")
+    with FakeAgent(node.upstream, "x", reply(), headers=[bearer(token({}, "blue")), ("x-piko-tenant-id", "blue")]):
+        assert node.listeners("web") == 1  # who is connected stays
+    write("third", "[]", ", rsa_public_key: broken")
+    node.signal(signal.SIGHUP)
+    line = node.wait_line(lambda line: line["msg"] == "configuration not changed")
+    assert "proxy.auth.rsa_public_key: expected a PEM" in line["error"] and "third" not in node.log
+    assert status(second) == 200

@@ -39,7 +39,6 @@ def test_server(run, words, error):
 
 REFUSED = [
     "--proxy.tls.cert c", "--upstream.tls.key k", "--admin.tls.client-cas c", "--proxy.tls.client.insecure-skip-verify",
-    "--proxy.auth.hmac-secret-key s", "--upstream.auth.rsa-public-key s", "--admin.auth.jwks.endpoint http://h", "--proxy.auth.audience a",
 ]
 
 

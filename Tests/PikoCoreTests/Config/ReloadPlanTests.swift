@@ -39,7 +39,7 @@ struct ReloadPlanTests {
 
     private static let liveOfServer = [
         "proxy.timeout", "proxy.load_balancing", "proxy.http.", "proxy.access_log.", "proxy.limits.", "upstream.limits.", "upstream.rebalance.",
-        "log.", "grace_period", "cluster.gossip.keys",
+        "log.", "grace_period", "cluster.gossip.keys", "proxy.auth.", "upstream.auth.", "upstream.tenants", "admin.auth.",
     ]
 
     @Test("reload: exactly the documented keys of a server are live")
