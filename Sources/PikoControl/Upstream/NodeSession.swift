@@ -144,7 +144,7 @@ extension DialFailure {
     fileprivate var means: NodeRoutes.Setback {
         switch self {
         case .transport, .proxy, .refused(status: 503, _): .notNow
-        case .refused, .malformed: .unknown
+        case .refused, .malformed, .token: .unknown
         }
     }
 }
