@@ -68,9 +68,15 @@ extension ProxyConnection {
         ticket = gate.ask(question) { [unowned self] verdict in
             guard state == .held else { return }
             self.verdict = verdict
-            state = .idle
             downstream.resume()
         }
+    }
+
+    /// The head of a held request: again, when the verdict is there. Until it has been read the client's end is that of somebody who waits.
+    func readHeld(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard verdict != nil else { return 0 }
+        state = .idle
+        return readHead(bytes)
     }
 
     /// Nobody waits for the verdict any more.

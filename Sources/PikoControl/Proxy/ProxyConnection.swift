@@ -220,7 +220,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     private func readRequest(_ bytes: UnsafeRawBufferPointer) -> Int {
         switch state {
         case .idle: readHead(bytes)
-        case .parked, .held: 0
+        case .parked: 0
+        case .held: readHeld(bytes)
         case .exchange: bodyToCome > 0 ? readHeldBody(bytes) : 0
         case .over: bytes.count
         }
