@@ -86,4 +86,18 @@ extension TestSocket {
         try send(answer)
         return head
     }
+
+    /// Plays the end of a session that another node dials. Over when that end has answered a ping of yamux, so when streams are opened.
+    func beginSession(node: String) throws {
+        let head = try read(until: "\r\n\r\n")
+        let fields = head.split(separator: "\r\n").map { $0.split(separator: ": ", maxSplits: 1) }
+        let key = fields.first { $0[0].lowercased() == "sec-websocket-key" }.map { String($0[1]) } ?? ""
+        try send(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                + "Sec-WebSocket-Accept: \(WebSocketHandshake.accept(for: key) ?? "")\r\nx-piko-node: \(node)\r\n\r\n")
+        let ping: [UInt8] = [0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7]
+        try send([0x82, UInt8(ping.count)] + ping)
+        let header = 2, mask = 4
+        _ = try read(header + mask + ping.count)
+    }
 }

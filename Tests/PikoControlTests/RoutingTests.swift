@@ -234,6 +234,30 @@ import Testing
         }
     }
 
+    @Test("a node that becomes unreachable: a POST in a session with it may still arrive there, so it is a 502 and not sent again")
+    func unreachableSession() throws {
+        try NodeStage.run { stage in
+            let frozen = try TestSocket.listening()
+            let other = try TestSocket.listening()
+            stage.add("frozen", at: frozen.port, listeners: 1 << 24)
+            stage.add("other", at: other.port)
+            let client = try stage.connect()
+            try client.send(Self.get)
+            let peer = try frozen.accept()
+            try peer.serve("HTTP/1.1 200 OK\r\nx-piko-loops: 0\r\nContent-Length: 5\r\n\r\nhello")
+            #expect(try client.read(Self.answer.utf8.count) == Self.answer)
+            try client.send(Self.get)
+            try peer.serve(Self.answer)
+            #expect(try client.read(Self.answer.utf8.count) == Self.answer)
+            let session = try frozen.accept()
+            try session.beginSession(node: "frozen")
+            try client.send(Self.post)
+            _ = try session.read(2 + 4 + 12 + Self.post.utf8.count)
+            stage.set("frozen", .unreachable)
+            #expect(try client.read(until: "}").hasPrefix("HTTP/1.1 502 "))
+        }
+    }
+
     @Test("a node that has left finishes what it has; connections that wait are closed")
     func left() throws {
         try NodeStage.run { stage in

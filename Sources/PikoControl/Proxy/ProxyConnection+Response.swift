@@ -119,8 +119,11 @@ extension ProxyConnection {
         if upstreamIsShared { pool.sessions?.forget(endpoint) }
     }
 
-    /// What is behind the pool is gone: it will not answer any more.
+    /// What is behind the pool is gone: it will not answer any more. What was sent may have arrived for all that, or may still do so: a node that
+    /// cannot be reached is not one that refused.
     func giveUp(on gone: ConnectionPool) {
-        if pool === gone, exchange.phase == .waiting { handle(.upstreamClosed) }
+        guard pool === gone, exchange.phase == .waiting else { return }
+        handle(.upstreamConfirmed)
+        handle(.upstreamClosed)
     }
 }
