@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(__file__))
 from harness.piko import Piko  # noqa: E402
 from harness.tokens import Everywhere  # noqa: E402
 from harness.tunnel import Tunnel, Web  # noqa: E402
-from peer import client  # noqa: E402
+from peer import wire  # noqa: E402
 from peer.service import Service, reply  # noqa: E402
 
 
@@ -29,7 +29,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     if config.getoption("tokens"):
         Piko.tokens_everywhere = Everywhere()
-        client.line_behind_endpoint = Piko.tokens_everywhere.line
+        wire.line_behind_endpoint = Piko.tokens_everywhere.line
 
 
 def pytest_report_header(config):

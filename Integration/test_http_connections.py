@@ -9,7 +9,7 @@ import pytest
 
 from peer import http1
 from peer.service import echo, reply
-from peer.wire import Ended
+from peer.wire import Ended, dressed
 
 
 def test_one_connection_serves_different_endpoints_in_turn(http):
@@ -84,7 +84,7 @@ def test_head_and_interim_in_a_pipeline_keep_the_order(web):
 def test_a_request_that_arrives_byte_by_byte(web):
     data = b"POST /slow HTTP/1.1\r\nHost: a.b\r\nX-Piko-Endpoint: ENDPOINT\r\nTransfer-Encoding: chunked\r\n\r\n".replace(b"ENDPOINT", web.endpoint.encode())
     with web.serve(echo).client() as client:
-        for byte in data + http1.chunked(b"abc", b"defg"):
+        for byte in dressed(data) + http1.chunked(b"abc", b"defg"):
             client.send(bytes([byte]))
         assert client.response().body == b"abcdefg"
 

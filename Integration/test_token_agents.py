@@ -10,7 +10,7 @@ import pytest
 
 from harness.tokens import SECRET, bearer, endpoints, soon, token
 from harness.usage import eventually
-from peer import client as clients
+from peer import wire as wires
 from peer.agent import FakeAgent
 from peer.client import fetch
 from peer.service import reply
@@ -22,7 +22,7 @@ UPSTREAM = ["--upstream.auth.hmac-secret-key", SECRET]
 
 @pytest.fixture(autouse=True)
 def no_token_of_the_suite(monkeypatch):
-    monkeypatch.setattr(clients, "line_behind_endpoint", None)
+    monkeypatch.setattr(wires, "line_behind_endpoint", None)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from harness.ports import free_port
 from harness.tokens import SECRET, Issuer, bearer, ec_key, key_set, part, rsa_key, token
 from harness.usage import eventually
-from peer import client as clients
+from peer import wire as wires
 from peer.agent import FakeAgent
 from peer.client import Client, fetch
 from peer.service import reply
@@ -21,7 +21,7 @@ A, B, C = rsa_key(), ec_key(), rsa_key()
 
 @pytest.fixture(autouse=True)
 def no_token_of_the_suite(monkeypatch):
-    monkeypatch.setattr(clients, "line_behind_endpoint", None)
+    monkeypatch.setattr(wires, "line_behind_endpoint", None)
 
 
 @pytest.fixture

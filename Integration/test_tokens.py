@@ -12,7 +12,7 @@ import pytest
 from harness.piko import Piko
 from harness.tokens import SECRET, bearer, ec_key, endpoints, forged, part, pem, rsa_key, soon, token
 from harness.usage import eventually
-from peer import client as clients
+from peer import wire as wires
 from peer.client import Client, fetch
 from peer.service import Service, echo, reply
 
@@ -46,7 +46,7 @@ class Guarded:
 
 @pytest.fixture(autouse=True)
 def no_token_of_the_suite(monkeypatch):
-    monkeypatch.setattr(clients, "line_behind_endpoint", None)
+    monkeypatch.setattr(wires, "line_behind_endpoint", None)
 
 
 @pytest.fixture(scope="module")

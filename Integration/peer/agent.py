@@ -2,7 +2,6 @@
 # A stand-in for an agent: dials a server node's upstream port, serves the streams that the node opens.
 # Not the product's agent and not the original's; made from protocol.md.
 
-from . import client
 from .service import Connection, Script
 from .websocket import WebSocket
 from .yamux import INITIAL, Session
@@ -10,9 +9,6 @@ from .yamux import INITIAL, Session
 
 def dial_tunnel(addr, endpoint, headers=(), timeout=10.0, prefix=""):
     """The WebSocket of a tunnel, without yamux on it yet."""
-    if client.line_behind_endpoint:
-        name, _, value = client.line_behind_endpoint.decode().strip().partition(": ")
-        headers = [*headers, (name, value)]
     return WebSocket.dial(addr, f"{prefix}/piko/v1/upstream/{endpoint}", headers, timeout)
 
 

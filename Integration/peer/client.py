@@ -2,20 +2,8 @@
 # A raw HTTP/1 client: sends exactly the bytes it is told, reads responses by their framing, sees how a connection ends.
 # One connection, one thread.
 
-import re
-
 from . import http1
 from .wire import Wire, connect
-
-
-# What a client adds behind each endpoint's line that it sends; None: nothing.
-line_behind_endpoint = None
-ENDPOINT_LINE = re.compile(rb"(?i)(?<=\n)x-piko-endpoint:[^\r\n]*\r\n")
-
-
-def dressed(data):
-    """The bytes of requests with what is to be added to them."""
-    return ENDPOINT_LINE.sub(lambda line: line.group() + line_behind_endpoint, data) if line_behind_endpoint else data
 
 
 class Client:
@@ -26,7 +14,7 @@ class Client:
         self.wire = Wire(connect(addr, timeout, source), keep=False)
 
     def send(self, data):
-        self.wire.send(dressed(data))
+        self.wire.send(data)
 
     def request(self, endpoint, target="/", method="GET", headers=(), body=None, version="1.1", host=None):
         """Sends one request. A list as body goes chunked, one chunk each; bytes go with Content-Length."""

@@ -2,8 +2,20 @@
 # A buffered reader over anything with recv and sendall (a socket, a yamux stream).
 # Keeps every byte that it received; says how a stream ended: cleanly, by reset, or too early for what was asked.
 
+import re
 import socket
 import struct
+
+
+# What is added to each request head that leaves, behind the endpoint's line or else the host's; None: nothing.
+line_behind_endpoint = None
+LINES = [re.compile(rb"(?i)(?<=\n)%s:[^\r\n]*\r\n" % name) for name in (b"x-piko-endpoint", b"host")]
+
+
+def dressed(data):
+    """The bytes of requests with what is to be added to them."""
+    line = next((line for line in LINES if line.search(data)), None) if line_behind_endpoint else None
+    return line.sub(lambda found: found.group() + line_behind_endpoint, data) if line else data
 
 
 class Ended(Exception):
@@ -47,7 +59,7 @@ class Wire:
         self.sock.settimeout(seconds)
 
     def send(self, data):
-        self.sock.sendall(data)
+        self.sock.sendall(dressed(data))
 
     def fill(self):
         """Reads once; False at the end of the stream, `how` then says "end" or "reset"."""
