@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 
+from harness.certificates import Armour, Authority  # noqa: E402
 from harness.piko import Piko  # noqa: E402
 from harness.tokens import Everywhere  # noqa: E402
 from harness.tunnel import Tunnel, Web  # noqa: E402
@@ -21,6 +22,7 @@ def pytest_addoption(parser):
     parser.addoption("--loops", type=int, default=int(os.environ.get("PIKO_LOOPS", "1")), help="event loops of each process")
     parser.addoption("--nodes", type=int, default=int(os.environ.get("PIKO_NODES", "1")), help="2: shared tunnels lead over two nodes")
     parser.addoption("--tokens", action="store_true", help="all ports of servers ask for tokens, and everybody has one")
+    parser.addoption("--tls", action="store_true", default=bool(os.environ.get("PIKO_TLS")), help="TLS on every port of what tests share")
     parser.addoption("--long", action="store_true", help="run the long tests too")
     parser.addoption("--repeat", type=int, default=1, help="runs of each fault of cluster/, a seed each")
     parser.addoption("--seed", type=int, default=1, help="the first run's seed")
@@ -33,7 +35,8 @@ def pytest_configure(config):
 
 
 def pytest_report_header(config):
-    return f"engine loops: {config.getoption('loops')}, nodes: {config.getoption('nodes')}, tokens: {'yes' if config.getoption('tokens') else 'no'}"
+    kinds = "".join(f", {name}" for name in ("tokens", "tls") if config.getoption(name))
+    return f"engine loops: {config.getoption('loops')}, nodes: {config.getoption('nodes')}{kinds}"
 
 
 def pytest_collection_modifyitems(config, items):
@@ -54,10 +57,22 @@ def nodes(request):
     return request.config.getoption("nodes")
 
 
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """Signs certificates for the whole run."""
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def armour(request, tmp_path_factory):
+    """TLS for what tests share; None without --tls."""
+    return Armour(tmp_path_factory.mktemp("armour")) if request.config.getoption("tls") else None
+
+
 @pytest.fixture
-def piko(tmp_path, loops):
+def piko(tmp_path, loops, armour):
     """Starts processes for one test."""
-    piko = Piko(tmp_path, loops)
+    piko = Piko(tmp_path, loops, armour)
     try:
         yield piko
     finally:
@@ -65,9 +80,9 @@ def piko(tmp_path, loops):
 
 
 @pytest.fixture(scope="module")
-def tunnel(tmp_path_factory, loops, nodes):
+def tunnel(tmp_path_factory, loops, nodes, armour):
     """A server with both kinds of agent before one scripted service, for a module."""
-    tunnel = Tunnel(tmp_path_factory.mktemp("tunnel"), loops, nodes=nodes)
+    tunnel = Tunnel(tmp_path_factory.mktemp("tunnel"), loops, nodes=nodes, armour=armour)
     try:
         yield tunnel
     finally:

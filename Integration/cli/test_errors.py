@@ -37,23 +37,11 @@ def test_server(run, words, error):
     assert run("server", *words.split()).error == error
 
 
-REFUSED = [
-    "--proxy.tls.cert c", "--upstream.tls.key k", "--admin.tls.client-cas c", "--proxy.tls.client.insecure-skip-verify",
-]
-
-
-@pytest.mark.parametrize("words", REFUSED)
-def test_what_does_not_work_yet_is_refused(run, words):
-    assert run("server", *words.split()).error == f"{words.split('=')[0].split()[0]}: not supported yet"
-
-
 @pytest.mark.parametrize("words, error", [
     ("agent http e 1 --connect.proxy-url socks5://me:secret@h:1", "--connect.proxy-url: expected an http or https URL such as http://user:password@localhost:3128"),
-    ("agent http e 1 --connect.tls.root-cas f", "--connect.tls.root-cas: not supported yet"),
-    ("agent http e https://h", "ADDR: https is not supported yet"),
-    ("agent http e 1 --connect.url https://h", "connect.url: https is not supported yet"),
-    ("forward 1 e --connect.url wss://h", "connect.url: https is not supported yet"),
-    ("forward 1 e --connect.tls.insecure-skip-verify", "--connect.tls.insecure-skip-verify: not supported yet"),
+    ("agent http e 1 --connect.tls.cert c", "connect.tls.key: expected a file, since cert is set"),
+    ("agent http e 1 --connect.url https://h --connect.tls.root-cas /nowhere", "connect.tls.root_cas: /nowhere: No such file or directory"),
+    ("forward 1 e --connect.url wss://h --connect.tls.key k", "connect.tls.cert: expected a file, since key is set"),
 ])
 def test_other_commands_refuse_too(run, words, error):
     assert run(*words.split()).error == error

@@ -25,7 +25,9 @@ def server(run, file, text, *flags, env=None):
     ("proxy:\n  http: {max_header_bytes: many}\n", 'piko.yaml:2: proxy.http.max_header_bytes: expected a whole number from 1024 to 16777216, got "many"'),
     ("proxy:\n  access_log: {disable: maybe}\n", 'piko.yaml:2: proxy.access_log.disable: expected true or false, got "maybe"'),
     ("cluster:\n  join: [a, 'b c']\n", 'cluster.join: expected a host or host:port, got "b c"'),
-    ("proxy:\n  tls:\n    cert: c\n", "piko.yaml:3: proxy.tls.cert: not supported yet"),
+    ("proxy:\n  tls:\n    cert: c\n", "proxy.tls.key: expected a file, since cert is set"),
+    ("admin:\n  tls:\n    client_cas: c\n", "admin.tls.cert: expected a file, since client_cas is set"),
+    ("upstream:\n  tls: {cert: /nowhere, key: /nowhere}\n", "upstream.tls.cert: /nowhere: No such file or directory"),
     ("upstream:\n  tenants:\n    - id: a\n", "upstream.tenants[0].auth: expected a key or jwks.endpoint"),
     ("admin:\n  auth: {hmac_secret_key: s, jwks: {endpoint: 'file:///k'}}\n", "admin.auth.jwks.endpoint: expected no other key beside it"),
     ("proxy:\n  auth: {rsa_public_key: s3cret}\n", "proxy.auth.rsa_public_key: expected a PEM public key or certificate of RSA, 2048 bits or more"),
@@ -49,7 +51,8 @@ def test_a_mistake_names_the_file_the_line_and_the_key(run, file, text, error):
     ("listeners: {}\n", "listeners: expected a list"),
     ("listeners: [a]\n", "listeners[0]: expected a mapping of keys"),
     ("listeners: []\n", "listeners: expected at least one, in the file of --config.path"),
-    ("listeners:\n  - {endpoint_id: a, addr: 1, tls: {root_cas: f}}\n", "piko.yaml:2: listeners[0].tls.root_cas: not supported yet"),
+    ("listeners:\n  - {endpoint_id: a, addr: 1, tls: {key: f}}\n", "listeners[0].tls.cert: expected a file, since key is set"),
+    ("listeners:\n  - {endpoint_id: a, addr: 'https://h', tls: {root_cas: /nowhere}}\n", "listeners[0].tls.root_cas: /nowhere: No such file or directory"),
 ])
 def test_a_listeners_mistake_names_the_listener(run, file, text, error):
     assert error in run("agent", "start", "--config.path", file(text)).error

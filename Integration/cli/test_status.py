@@ -43,7 +43,8 @@ def test_a_server_that_hangs_up_is_one_line_and_exit_1(run):
 
 
 @pytest.mark.parametrize("flags, error", [
-    ("--server.url https://h", "--server.url: https is not supported yet"),
+    ("--server.url https://h --server.tls.cert c", "server.tls.key: expected a file, since cert is set"),
+    ("--server.url https://h --server.tls.root-cas /nowhere", "https://h: server.tls.root_cas: /nowhere: No such file or directory"),
     ("--server.url h", '--server.url: expected a URL such as http://localhost:8000, got "h"'),
     ("extra", "unexpected argument: extra"),
 ])

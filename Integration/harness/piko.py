@@ -7,6 +7,7 @@ import os
 import pathlib
 import socket
 
+from peer import tls
 from peer.client import fetch
 from peer.wire import Ended, address, spell
 
@@ -39,14 +40,15 @@ class Node(PikoProcess):
     """A server node; `proxy`, `upstream`, `admin` and `gossip` are its addresses as "host:port"."""
 
     proxy = upstream = admin = gossip = None
+    scheme = "http"
 
     @property
     def proxy_url(self):
-        return f"http://{self.proxy}"
+        return f"{self.scheme}://{self.proxy}"
 
     @property
     def upstream_url(self):
-        return f"http://{self.upstream}"
+        return f"{self.scheme}://{self.upstream}"
 
     def ask(self, path):
         """The response of the admin port."""
@@ -83,10 +85,11 @@ class Piko:
 
     tokens_everywhere = None
 
-    def __init__(self, directory, loops, tokens=None):
+    def __init__(self, directory, loops, armour=None, tokens=None):
         self.tokens = tokens if tokens is not None else Piko.tokens_everywhere
         self.directory = directory
         self.loops = loops
+        self.armour = armour
         self.processes = []
         self.started = 0
 
@@ -97,6 +100,10 @@ class Piko:
         self.processes.append(process)
         return process
 
+    @property
+    def trust(self):
+        return self.armour.client if self.armour else []
+
     def looped(self, *command):
         return [*command, "--engine.loops", self.loops]
 
@@ -104,8 +111,12 @@ class Piko:
         proxy, upstream, admin, gossip = (spell(host, free_port()) for _ in range(4))
         addresses = ["--proxy.bind-addr", proxy, "--upstream.bind-addr", upstream, "--admin.bind-addr", admin,
                      "--cluster.gossip.bind-addr", gossip]
+        if self.armour:
+            addresses += self.armour.server
+            tls.trusted.update((addr, self.armour.context) for addr in (proxy, upstream, admin))
         node = self.start(Node, "server", self.looped("server", *addresses, *self.server_tokens, *flags), **options)
         node.proxy, node.upstream, node.admin, node.gossip = proxy, upstream, admin, gossip
+        node.scheme = "https" if self.armour else "http"
         if wait:
             self.until(node, lambda: node.ready)
         return node
@@ -129,7 +140,7 @@ class Piko:
     def agent(self, kind, node, endpoint, addr, *flags, wait=True, **options):
         """`kind`: http or tcp; `node`: a Node or a URL; `addr`: where the service is."""
         url = node if isinstance(node, str) else node.upstream_url
-        command = self.looped("agent", kind, endpoint, addr, "--connect.url", url, *self.connect_token, *flags)
+        command = self.looped("agent", kind, endpoint, addr, "--connect.url", url, *self.connect_token, *self.trust, *flags)
         waits = wait and isinstance(node, Node)
         before = node.listeners(endpoint) if waits else 0
         agent = self.start(PikoProcess, f"agent-{endpoint}", command, **options)
@@ -140,7 +151,7 @@ class Piko:
     def forward(self, node, endpoint, *flags, host="127.0.0.1", wait=True, **options):
         url = node if isinstance(node, str) else node.proxy_url
         addr = spell(host, free_port())
-        command = self.looped("forward", "tcp", addr, endpoint, "--connect.url", url, *self.connect_token, *flags)
+        command = self.looped("forward", "tcp", addr, endpoint, "--connect.url", url, *self.connect_token, *self.trust, *flags)
         forward = self.start(Forward, "forward", command, **options)
         forward.addr = addr
         if wait:

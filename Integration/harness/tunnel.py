@@ -12,8 +12,8 @@ from .piko import Piko
 class Tunnel:
     """Endpoints "web" (agent http) and "raw" (agent tcp) reach the same service."""
 
-    def __init__(self, directory, loops, host="127.0.0.1", nodes=1):
-        self.piko = Piko(directory, loops)
+    def __init__(self, directory, loops, host="127.0.0.1", nodes=1, armour=None):
+        self.piko = Piko(directory, loops, armour)
         self.host = host
         self.nodes = nodes
         self.service = Service(host=host)

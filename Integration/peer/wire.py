@@ -6,6 +6,8 @@ import re
 import socket
 import struct
 
+from . import tls
+
 
 # What is added to each request head that leaves, behind the endpoint's line or else the host's; None: nothing.
 line_behind_endpoint = None
@@ -39,10 +41,11 @@ def spell(host, port):
 
 
 def connect(addr, timeout=10.0, source=None):
-    """A TCP connection to "host:port", from an own address where one is given."""
+    """A connection to "host:port", from an own address where one is given; with TLS where that port is known to speak it."""
     sock = socket.create_connection(address(addr), timeout, source and (source, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+    context = tls.trusted.get(addr)
+    return tls.TLSSocket(sock, context, address(addr)[0]) if context else sock
 
 
 class Wire:

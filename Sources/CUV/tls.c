@@ -35,8 +35,10 @@ static void close_carrier(tls_stream *tls) {
 
 static void close_politely(cuv_stream *stream) {
     tls_stream *tls = tls_of(stream);
+    // What was written goes first, so a refusal is heard; the handshake's deadline bounds that.
+    tls->close_due = tls->handshaking && tls->pending.count > 0;
+    if (tls->close_due) return;
     if (!tls->dead && !tls->handshaking) tls_notify_end(tls);
-    if (tls->pending.count > 0) cuv_stream_break(stream, CUV_E_CLOSED);   // what waited for the handshake is lost
     close_carrier(tls);
 }
 
@@ -127,6 +129,7 @@ void tls_opened(tls_stream *tls) {
     int error = tls_send_pending(tls);
     if (error == 0 && tls->shut_due) error = shut(&tls->base);
     if (error < 0) tls_fail(tls, error);
+    if (!tls->dead && tls->close_due) close_politely(&tls->base);
     if (tls->dead) return;
     cuv_stream_opened(&tls->base);
     if (!tls->dead && !(tls->base.flags & CUV_S_FLOWING)) read_stop(&tls->base);

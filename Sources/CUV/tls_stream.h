@@ -29,6 +29,7 @@ typedef struct tls_stream {
     bool handshaking;
     bool fresh;                // no byte of the peer was seen
     bool shut_due;             // behind the handshake
+    bool close_due;            // behind it too
     bool notified;             // our close_notify is out
     bool peer_ended;           // the peer's close_notify came
     bool dead;                 // broken, closed or moved: what still comes is thrown away

@@ -45,7 +45,9 @@ struct AgentLine {
     }
 
     static func run(_ load: @escaping () throws -> Loaded<Self>) throws -> Never {
-        let configuration = try StayingCommand.configuration(AgentConfiguration.keys, logging: \.log) {
+        let configuration = try StayingCommand.configuration(
+            AgentConfiguration.keys, logging: \.log, check: { (configuration, log) throws(ConfigurationError) in try TLSCheck.run(configuration, log: log) }
+        ) {
             let loaded = try load()
             var configuration = loaded.configuration.configuration
             try configuration.check()

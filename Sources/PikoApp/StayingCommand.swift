@@ -9,14 +9,17 @@ enum StayingCommand {
     /// Reads the configuration and says how it is read again. `--config.check` ends the command here.
     /// - Parameters:
     ///   - logging: where the configuration says what is logged.
+    ///   - check: looks at what the configuration names, before anything starts.
     ///   - load: reads flags and file, and checks what they say.
     static func configuration<Configuration>(
         _ keys: [ConfigurationKey<Configuration>], logging: KeyPath<Configuration, LogConfiguration>,
+        check: (Configuration, Log) throws(ConfigurationError) -> Void = { _, _ in },
         load: @escaping () throws -> Loaded<Configuration>
     ) throws -> LiveConfiguration<Configuration> {
         let loaded = try load()
-        if loaded.file.check { throw CommandExit.text("the configuration is right") }
         let log = Log(sink: LogSink(configuration: loaded.configuration[keyPath: logging]))
+        try check(loaded.configuration, log)
+        if loaded.file.check { throw CommandExit.text("the configuration is right") }
         return LiveConfiguration(loaded.configuration, keys: keys, logging: logging, log: log) { () throws(ConfigurationError) in
             do {
                 return try load().configuration

@@ -24,15 +24,6 @@ public final class ServerDial: ConnectionHandler {
     /// The proxy has let us through.
     private var isThrough = false
 
-    /// For an https proxy, and for servers where nothing else is said. Made once; it has no files that could be wrong.
-    static let systemRoots: TLSContext = {
-        do throws(TLSFault) {
-            return try .client()
-        } catch {
-            preconditionFailure("a client without files: \(error)")
-        }
-    }()
-
     private init(
         _ target: HostPort, _ proxy: OutboundProxy?, _ tls: TLSContext?, _ serverName: String?, _ timeout: UInt64, on loop: EventLoop,
         completion: @escaping Completion
@@ -78,7 +69,7 @@ public final class ServerDial: ConnectionHandler {
             timer = Timer(on: loop) { [unowned self] in fail(.timeout) }
             timer?.arm(left)
         }
-        let (context, name) = proxy.map { ($0.scheme == .https ? Self.systemRoots : nil, $0.host) } ?? (tls, serverName)
+        let (context, name) = proxy.map { ($0.scheme == .https ? .systemRoots : nil, $0.host) } ?? (tls, serverName)
         dialer = Dialer.dial(host: place.host, port: place.port, timeout: left, tls: context, serverName: name, on: loop) { [self] in
             dialer = nil
             switch $0 {

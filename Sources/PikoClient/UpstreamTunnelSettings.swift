@@ -9,6 +9,8 @@ import PikoEngine
 public struct UpstreamTunnelSettings: Sendable {
     public var endpointID: String
     public var url: ConfiguredURL
+    /// Asked for each dial of a URL of https; nil: the system's roots.
+    public var tls: (@Sendable () -> TLSContext)?
     /// Empty: none.
     public var token = ""
     /// A file with the token, read on every dial. Empty: none.
@@ -45,8 +47,10 @@ public struct UpstreamTunnelSettings: Sendable {
         fields.append(("x-piko-listener", String(listener, radix: 16)))
         if servesHTTP { fields.append(("x-piko-protocol", "http")) }
         if !connected.isEmpty { fields.append(("x-piko-connected", connected.joined(separator: ","))) }
-        return WebSocketRequest(
+        var request = WebSocketRequest(
             url: url, path: "/piko/v1/upstream/\(PercentEncoding.pathSegment(endpointID))", fields: fields, proxy: proxy, timeout: timeout)
+        request.tls = tls?()
+        return request
     }
 }
 

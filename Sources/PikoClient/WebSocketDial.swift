@@ -18,6 +18,10 @@ public struct WebSocketRequest: Sendable {
     public var proxy: OutboundProxy?
     /// Milliseconds for the whole attempt.
     public var timeout: UInt64
+    /// For a URL of https; nil: the system's roots.
+    public var tls: TLSContext?
+    /// The name that the server's certificate must have; nil: the URL's host.
+    public var serverName: String?
 
     public init(
         url: ConfiguredURL, path: String, fields: [(name: String, value: String)] = [], offersHalfClose: Bool = false,
@@ -109,7 +113,10 @@ public final class WebSocketDial: ConnectionHandler {
     }
 
     private func start() {
-        dialer = ServerDial.dial(request.url.hostPort, through: request.proxy, timeout: request.timeout, on: loop) { [self] in
+        let tls = request.url.scheme == .https ? request.tls ?? .systemRoots : nil
+        dialer = ServerDial.dial(
+            request.url.hostPort, through: request.proxy, tls: tls, serverName: request.serverName, timeout: request.timeout, on: loop
+        ) { [self] in
             switch $0 {
             case .success(let connection): didConnect(connection)
             case .failure(let failure): fail(failure)

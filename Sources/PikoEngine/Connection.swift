@@ -35,6 +35,8 @@ public final class Connection {
     public var handler: (any ConnectionHandler)?
     /// Held until the connection has closed; goes with it to another loop, and to a WebSocket above it.
     public var companion: (any AnyObject & Sendable)?
+    /// Hears once, before the handler, when a TLS connection ends before its handshake is done.
+    public var onHandshakeFailure: ((EngineError) -> Void)?
 
     init(loop: EventLoop, handler: (any ConnectionHandler)?) {
         self.loop = loop
@@ -182,7 +184,10 @@ public final class Connection {
 
     // MARK: From C
 
-    fileprivate func didOpen() { handler?.connectionDidOpen(self) }
+    fileprivate func didOpen() {
+        onHandshakeFailure = nil
+        handler?.connectionDidOpen(self)
+    }
 
     fileprivate func didRead(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard let handler else { return bytes.count }
@@ -194,6 +199,8 @@ public final class Connection {
 
     fileprivate func didClose(_ status: Int32) {
         stream = nil
+        onHandshakeFailure?(EngineError(code: status == 0 ? EngineError.closed.code : status))
+        onHandshakeFailure = nil
         let last = handler
         handler = nil
         companion = nil

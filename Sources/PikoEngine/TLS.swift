@@ -21,6 +21,8 @@ extension Connection {
             throw .noMemory
         }
         upper.adopt(stream)
+        upper.companion = companion
+        companion = nil
         surrender()
         return upper
     }

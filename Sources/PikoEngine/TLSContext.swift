@@ -52,6 +52,15 @@ public final class TLSContext: @unchecked Sendable {
         try make(certificate, key, roots, nil, isServer: false, isUnchecked: isUnchecked)
     }
 
+    /// A client's that has no files, and so none that could be wrong. Made once.
+    public static let systemRoots: TLSContext = {
+        do throws(TLSFault) {
+            return try .client()
+        } catch {
+            preconditionFailure("a client without files: \(error)")
+        }
+    }()
+
     private static func make(
         _ certificate: String?, _ key: String?, _ authorities: String?, _ plainAnswer: String?, isServer: Bool, isUnchecked: Bool
     ) throws(TLSFault) -> TLSContext {

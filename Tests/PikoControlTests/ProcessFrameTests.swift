@@ -29,7 +29,7 @@ private final class NoControl: EndingControl {
             failed: "command failed", log: log, gracePeriod: { .seconds(1) }, turnstile: turnstile)
         return frame.status {
             let loops = try LoopGroup<NothingHere>(count: 1, name: "test")
-            return try frame.serve(on: loops, control: control) { _ in
+            return try frame.serve(on: loops, tls: TLSStore(log: log), control: control) { _ in
                 try start()
             } reload: { _ in
                 reload()

@@ -17,13 +17,21 @@ final class AdminForwards {
     /// Of their answers together, until these have left.
     private let budget = ByteBudget(bytes: 64 << 20)
 
-    init(loop: EventLoop) { self.loop = loop }
+    /// nil: other nodes' admin ports speak plain text.
+    private let tls: TLSIdentity?
+
+    init(loop: EventLoop, tls: TLSIdentity?) {
+        self.loop = loop
+        self.tls = tls
+    }
 
     /// Asks the admin port at "host:port". Answers once, unless `end` comes first.
     func ask(_ address: String, _ request: AdminRequest, _ answer: @escaping (AdminAnswer) -> Void) {
         guard let place = HostPort(address), !place.host.isEmpty else { return answer(.error(502, "node unreachable: no address")) }
         guard exchanges.count < Self.limit else { return answer(.error(503, "too many questions under way")) }
-        var page = PageRequest(url: ConfiguredURL(host: place.host, port: place.port), target: request.target, timeout: Self.patience)
+        let url = ConfiguredURL(scheme: tls == nil ? .http : .https, host: place.host, port: place.port)
+        var page = PageRequest(url: url, target: request.target, timeout: Self.patience)
+        page.tls = tls
         page.fields = [("x-piko-forward", "true")] + request.credentials
         var key: ObjectIdentifier?
         let lease = ByteBudget.Lease(of: budget)

@@ -18,7 +18,7 @@ final class AdminPages {
     init(node: ServerNode, loop: EventLoop) {
         self.node = node
         self.loop = loop
-        forwards = AdminForwards(loop: loop)
+        forwards = AdminForwards(loop: loop, tls: node.tls.admins)
     }
 
     /// Ends what is under way with other nodes; who waits for it is not answered any more.
@@ -80,6 +80,7 @@ final class AdminPages {
             if let port { page.add(refusedAdminRequests: port.refused) }
             page.add(node.refusals.snapshot(descriptors: parts.reduce(0) { $0 + $1.3 }, requests: node.rates.refused))
             page.add(node.tokens)
+            page.add(node.tls)
             page.add(droppedLines: node.log.dropped)
             answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: page.text))
         }

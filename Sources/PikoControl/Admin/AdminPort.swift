@@ -21,8 +21,13 @@ final class AdminPort {
         self.respond = respond
     }
 
-    func listen(at address: SocketAddress) throws(EngineError) {
-        listeners.append(try Listener.listen(at: address, on: loop) { [unowned self] in accept($0) })
+    /// `tls`: nil for plain text.
+    func listen(at address: SocketAddress, tls: TLSPort? = nil) throws(EngineError) {
+        listeners.append(
+            try Listener.listen(at: address, tls: tls?.source, on: loop) { [unowned self] in
+                tls?.watch($0)
+                accept($0)
+            })
     }
 
     private func accept(_ connection: Connection) {

@@ -26,13 +26,13 @@ final class AgentListener: UpstreamTunnelsHandler {
         self.configuration = configuration
         self.owner = owner
         log = owner.log.named("agent")
-        service = Self.service(configuration, owner: owner)
+        service = Self.service(configuration, at: place, owner: owner)
     }
 
-    private static func service(_ configuration: ListenerConfiguration, owner: AgentLoop) -> any AgentService {
+    private static func service(_ configuration: ListenerConfiguration, at index: Int, owner: AgentLoop) -> any AgentService {
         guard let place = configuration.service else { preconditionFailure("the configuration's check admits no such address") }
         return switch configuration.protocol {
-        case .http: HTTPService(configuration, place: place, owner: owner)
+        case .http: HTTPService(configuration, place: place, tls: owner.tls.services[index], owner: owner)
         case .tcp: TCPService(configuration, place: place, owner: owner)
         }
     }
@@ -52,6 +52,7 @@ final class AgentListener: UpstreamTunnelsHandler {
     private var settings: UpstreamTunnelSettings {
         let connect = owner.configuration.connect
         var settings = UpstreamTunnelSettings(endpointID: configuration.endpointID, url: connect.url)
+        settings.tls = owner.tls.server?.source
         settings.token = connect.token
         settings.tokenFile = connect.tokenFile
         settings.tenantID = connect.tenantID

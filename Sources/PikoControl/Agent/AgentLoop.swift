@@ -12,6 +12,7 @@ final class AgentLoop: EndingLoop {
     /// Of the loop within the process.
     let index: Int
     private(set) var configuration: AgentConfiguration
+    let tls: AgentTLS
     let log: Log
     /// Streams under way.
     let residents = Residents()
@@ -22,7 +23,8 @@ final class AgentLoop: EndingLoop {
     /// By endpoint.
     private(set) var metrics: [String: ProxyMetrics] = [:]
 
-    init(loop: EventLoop, index: Int, configuration: AgentConfiguration, log: Log, turnstile: Turnstile) {
+    init(loop: EventLoop, index: Int, configuration: AgentConfiguration, tls: AgentTLS, log: Log, turnstile: Turnstile) {
+        self.tls = tls
         self.loop = loop
         self.index = index
         self.configuration = configuration

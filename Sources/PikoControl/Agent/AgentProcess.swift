@@ -29,11 +29,13 @@ public final class AgentProcess {
             live.show()
             let loops = try LoopGroup<AgentLoop>(count: configuration.engine.loops, name: "agent")
             let turnstile = self.turnstile
-            return try frame.serve(on: loops) { loop throws(EngineError) in
+            let store = TLSStore(log: log)
+            let tls = try AgentTLS(configuration, store)
+            return try frame.serve(on: loops, tls: store) { loop throws(EngineError) in
                 try AgentControl(loop: loop, loops: loops, turnstile: turnstile)
             } start: { face in
                 try listen(face)
-                start(loops)
+                start(loops, tls)
             } reload: { _ in
                 live.reload { plan in
                     let configuration = plan.configuration
@@ -53,7 +55,7 @@ public final class AgentProcess {
     }
 
     /// Listeners go to the loops in turn.
-    private func start(_ loops: LoopGroup<AgentLoop>) {
+    private func start(_ loops: LoopGroup<AgentLoop>, _ tls: AgentTLS) {
         let configuration = self.configuration
         let log = self.log
         let turnstile = self.turnstile
@@ -61,7 +63,7 @@ public final class AgentProcess {
         for (index, member) in loops.members.enumerated() {
             member.loop.sync {
                 let state = AgentLoop(
-                    loop: member.loop, index: index, configuration: configuration, log: log, turnstile: turnstile)
+                    loop: member.loop, index: index, configuration: configuration, tls: tls, log: log, turnstile: turnstile)
                 member.value = state
                 for (place, listener) in configuration.listeners.enumerated() where place % count == index {
                     state.start(listener, at: place)

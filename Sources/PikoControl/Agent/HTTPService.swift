@@ -14,10 +14,13 @@ final class HTTPService: AgentService {
 
     private var configuration: ListenerConfiguration
     private let place: ConfiguredURL
+    private let tls: TLSIdentity?
     private unowned let owner: AgentLoop
     private var parts: Parts?
 
-    init(_ configuration: ListenerConfiguration, place: ConfiguredURL, owner: AgentLoop) {
+    /// `tls`: towards a service of https.
+    init(_ configuration: ListenerConfiguration, place: ConfiguredURL, tls: TLSIdentity?, owner: AgentLoop) {
+        self.tls = tls
         self.configuration = configuration
         self.place = place
         self.owner = owner
@@ -47,6 +50,7 @@ final class HTTPService: AgentService {
             host: place.host, port: place.port, dialTimeout: configuration.timeout.wholeMilliseconds)
         pooling.idleTimeout = client.idleConnTimeout.wholeMilliseconds
         pooling.mostIdle = client.maxIdleConns
+        pooling.tls = tls
         pooling.probeIdle = (client.keepAliveTimeout.wholeMilliseconds + 999) / 1000
         return pooling
     }

@@ -6,12 +6,6 @@ import FoundationEssentials
 import PikoCore
 import PikoEngine
 
-#if canImport(Darwin)
-import Darwin
-#else
-import Glibc
-#endif
-
 /// The reader of one key set. Loop-confined.
 final class KeySetSource {
     /// Milliseconds between looks whether a file is another.
@@ -140,23 +134,7 @@ final class KeySetSource {
     }
 }
 
-/// What tells a file that was written or replaced from the one before.
-struct FileStamp: Equatable {
-    private let device: UInt64
-    private let number: UInt64
-    private let size: Int64
-    private let changed: Int64
-
-    /// nil: there is no such file.
-    init?(_ path: String) {
-        var info = stat()
-        guard stat(path, &info) == 0 else { return nil }
-        device = UInt64(info.st_dev)
-        number = UInt64(info.st_ino)
-        size = Int64(info.st_size)
-        changed = Int64(info.st_mtim.tv_sec) &* 1_000_000_000 &+ Int64(info.st_mtim.tv_nsec)
-    }
-
+extension FileStamp {
     /// The whole file; nil when it cannot be read or is longer.
     static func read(_ path: String, atMost longest: Int) -> Data? {
         guard let stamp = FileStamp(path), stamp.size <= longest else { return nil }

@@ -48,7 +48,10 @@ final class BenchClient: ConnectionHandler {
     private func dial() {
         let connect = owner.configuration.connect
         let milliseconds = connect.timeout.wholeMilliseconds
-        ServerDial.dial(connect.proxyURL.hostPort, through: connect.proxyRoute, timeout: milliseconds, on: owner.loop) { [self] in
+        ServerDial.dial(
+            connect.proxyURL.hostPort, through: connect.proxyRoute, tls: connect.proxyURL.scheme == .https ? owner.tls.context : nil,
+            timeout: milliseconds, on: owner.loop
+        ) { [self] in
             switch $0 {
             case .success(let connection): didConnect(connection)
             case .failure(let failure): didNotConnect(failure)

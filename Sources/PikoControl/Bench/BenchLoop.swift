@@ -9,6 +9,8 @@ import PikoEngine
 final class BenchLoop {
     let loop: EventLoop
     let configuration: BenchConfiguration
+    /// For what is reached by https.
+    let tls: TLSIdentity
     let log: Log
     let payload: BenchPayload
     /// Everything of a request's head up to the endpoint's number.
@@ -28,8 +30,11 @@ final class BenchLoop {
     /// Tunnels that are being opened at once.
     private static let window = 32
 
-    init(loop: EventLoop, configuration: BenchConfiguration, payload: BenchPayload, log: Log, turnstile: Turnstile) {
+    init(
+        loop: EventLoop, configuration: BenchConfiguration, tls: TLSIdentity, payload: BenchPayload, log: Log, turnstile: Turnstile
+    ) {
         self.loop = loop
+        self.tls = tls
         self.configuration = configuration
         self.payload = payload
         self.log = log

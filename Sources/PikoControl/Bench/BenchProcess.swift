@@ -23,11 +23,12 @@ public final class BenchProcess {
 
     /// Blocks until all requests are done or a signal came. `progress` gets a line each second, on the calling thread.
     public func run(progress: (String) -> Void) throws(BenchFailure) -> BenchReport {
+        let tls = try identity()
         let (loops, control) = try start()
         let signals = LoopBound<ProcessSignals>(on: control)
         let turnstile = self.turnstile
         control.sync { signals.value = try? ProcessSignals(on: control, turnstile: turnstile) }
-        let result = measure(loops, progress)
+        let result = measure(loops, tls, progress)
         end(loops)
         control.sync {
             signals.value?.end()
@@ -36,6 +37,14 @@ public final class BenchProcess {
         control.stop()
         ShutdownReport.write(loops.end() + [control.join()], to: log)
         return try result.get()
+    }
+
+    private func identity() throws(BenchFailure) -> TLSIdentity {
+        do throws(ConfigurationError) {
+            return try TLSStore(log: log).client(configuration.connect.tls, "connect.tls")
+        } catch {
+            throw BenchFailure(reason: error.message)
+        }
     }
 
     private func start() throws(BenchFailure) -> (LoopGroup<BenchLoop>, EventLoop) {
@@ -49,8 +58,10 @@ public final class BenchProcess {
         }
     }
 
-    private func measure(_ loops: LoopGroup<BenchLoop>, _ progress: (String) -> Void) -> Result<BenchReport, BenchFailure> {
-        openTunnels(loops)
+    private func measure(
+        _ loops: LoopGroup<BenchLoop>, _ tls: TLSIdentity, _ progress: (String) -> Void
+    ) -> Result<BenchReport, BenchFailure> {
+        openTunnels(loops, tls)
         let patience = configuration.connect.timeout.wholeMilliseconds
         let wanted = configuration.upstreams
         let isReady = turnstile.wait(atMost: patience &* 2) { [turnstile] in
@@ -68,14 +79,15 @@ public final class BenchProcess {
     }
 
     /// Tunnels go to the loops in turn, and their endpoints too.
-    private func openTunnels(_ loops: LoopGroup<BenchLoop>) {
+    private func openTunnels(_ loops: LoopGroup<BenchLoop>, _ tls: TLSIdentity) {
         let (configuration, log, turnstile) = (self.configuration, self.log, self.turnstile)
         let payload = BenchPayload(count: configuration.size)
         let count = loops.count
         for (index, member) in loops.members.enumerated() {
             let endpoints = stride(from: index, to: configuration.upstreams, by: count).map { $0 % configuration.endpoints }
             member.loop.sync {
-                let state = BenchLoop(loop: member.loop, configuration: configuration, payload: payload, log: log, turnstile: turnstile)
+                let state = BenchLoop(
+                    loop: member.loop, configuration: configuration, tls: tls, payload: payload, log: log, turnstile: turnstile)
                 member.value = state
                 state.openTunnels(endpoints)
             }

@@ -29,6 +29,8 @@ struct PageRequest: Sendable {
     /// Path and query; begins with a slash.
     var target: String
     var fields: [(name: String, value: String)] = []
+    /// For a URL of https; nil: the system's roots.
+    var tls: TLSIdentity?
     /// Milliseconds from `start` to the end of the answer.
     var timeout: UInt64
     /// Bytes of a body; a longer one is a failure.
@@ -63,7 +65,10 @@ final class PageExchange: ConnectionHandler {
     func start() {
         timer = Timer(on: loop) { [unowned self] in late() }
         timer?.arm(request.timeout)
-        dial = Dialer.dial(host: request.url.host, port: request.url.port, timeout: request.timeout, on: loop) { [self] in
+        let tls = request.url.scheme == .https ? request.tls?.context ?? .systemRoots : nil
+        dial = Dialer.dial(
+            host: request.url.host, port: request.url.port, timeout: request.timeout, tls: tls, serverName: request.tls?.serverName, on: loop
+        ) { [self] in
             dial = nil
             switch $0 {
             case .success(let connection): didConnect(connection)

@@ -11,10 +11,13 @@ final class ForwardLoop: EndingLoop {
     let loop: EventLoop
     private let residents = Residents()
     private var configuration: ForwardConfiguration
+    /// For a server's URL of https, which it may become while we run.
+    private let tls: TLSIdentity
     private let log: Log
     private var listeners: [Listener] = []
 
-    init(loop: EventLoop, configuration: ForwardConfiguration, log: Log, turnstile: Turnstile) {
+    init(loop: EventLoop, configuration: ForwardConfiguration, tls: TLSIdentity, log: Log, turnstile: Turnstile) {
+        self.tls = tls
         self.loop = loop
         self.configuration = configuration
         self.log = log.named("forward")
@@ -61,9 +64,11 @@ final class ForwardLoop: EndingLoop {
         var fields: [(name: String, value: String)] = [("User-Agent", "piko")]
         let token = try TokenFile.read(configuration.connect.tokenFile, otherwise: configuration.connect.token)
         if !token.isEmpty { fields.append(("Authorization", "Bearer \(token)")) }
-        return WebSocketRequest(
+        var request = WebSocketRequest(
             url: configuration.connect.url, path: "/_piko/v1/tcp/\(PercentEncoding.pathSegment(endpoint))", fields: fields,
             offersHalfClose: true, proxy: configuration.connect.proxyURL, timeout: configuration.connect.timeout.wholeMilliseconds)
+        request.tls = tls.context
+        return request
     }
 
     func didEnd(_ forwarded: ForwardedConnection, _ end: RelayEnd) {

@@ -27,10 +27,12 @@ public final class ForwardProcess {
             live.show()
             let loops = try LoopGroup<ForwardLoop>(count: configuration.engine.loops, name: "forward")
             let turnstile = self.turnstile
-            return try frame.serve(on: loops) { loop throws(EngineError) in
+            let store = TLSStore(log: log)
+            let tls = try store.client(configuration.connect.tls, "connect.tls")
+            return try frame.serve(on: loops, tls: store) { loop throws(EngineError) in
                 try ProcessSignals(on: loop, turnstile: turnstile)
             } start: { _ in
-                try start(loops)
+                try start(loops, tls)
             } reload: { _ in
                 live.reload { plan in
                     let configuration = plan.configuration
@@ -42,13 +44,14 @@ public final class ForwardProcess {
         }
     }
 
-    private func start(_ loops: LoopGroup<ForwardLoop>) throws {
+    private func start(_ loops: LoopGroup<ForwardLoop>, _ tls: TLSIdentity) throws {
         let configuration = self.configuration
         let log = self.log
         let turnstile = self.turnstile
         for member in loops.members {
             member.loop.sync {
-                member.value = ForwardLoop(loop: member.loop, configuration: configuration, log: log, turnstile: turnstile)
+                member.value = ForwardLoop(
+                    loop: member.loop, configuration: configuration, tls: tls, log: log, turnstile: turnstile)
             }
         }
         for port in configuration.ports {

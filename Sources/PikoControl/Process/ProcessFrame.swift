@@ -48,11 +48,12 @@ struct ProcessFrame<Member: EndingLoop, Control: EndingControl> {
     ///   - make: makes the command's part of the control loop, there.
     ///   - start: makes the worker loops' states and what they listen at.
     ///   - reload: reads the configuration again and applies it; for each SIGHUP.
+    ///   - tls: whose files are looked after; and read again for each SIGHUP.
     ///   - drain: ends what runs on the worker loops; `finish` where nothing special is due.
     /// - Returns: 0, or 1 when the turnstile has failed.
     /// - Throws: what could not be made or started; all loops have ended then.
     func serve(
-        on loops: LoopGroup<Member>, control make: @escaping @Sendable (EventLoop) throws(EngineError) -> Control,
+        on loops: LoopGroup<Member>, tls: TLSStore, control make: @escaping @Sendable (EventLoop) throws(EngineError) -> Control,
         start: (LoopBound<Control>) throws -> Void, reload: (LoopBound<Control>) -> Void, drain: (LoopBound<Control>) -> Void
     ) throws -> Int32 {
         let control = try EventLoop(name: "control")
@@ -62,7 +63,10 @@ struct ProcessFrame<Member: EndingLoop, Control: EndingControl> {
         do {
             try Self.fill(face, make)
             try start(face)
-            wait { reload(face) }
+            wait(tls) {
+                reload(face)
+                tls.refresh(isForced: true)
+            }
         } catch {
             failure = error
         }
@@ -76,10 +80,11 @@ struct ProcessFrame<Member: EndingLoop, Control: EndingControl> {
     }
 
     /// Until a signal ends the process, or its own failure.
-    private func wait(reload: () -> Void) {
+    private func wait(_ tls: TLSStore, reload: () -> Void) {
         var reloads = 0
         while true {
-            _ = turnstile.wait { turnstile.signalCount > 0 || turnstile.hasFailed || turnstile.hangupCount > reloads }
+            let isDue = { turnstile.signalCount > 0 || turnstile.hasFailed || turnstile.hangupCount > reloads }
+            while !turnstile.wait(atMost: tls.isEmpty ? nil : TLSStore.interval, until: isDue) { tls.refresh() }
             if turnstile.signalCount > 0 || turnstile.hasFailed { return }
             reloads = turnstile.hangupCount
             reload()

@@ -18,6 +18,8 @@ public struct ConnectionPoolSettings: Sendable {
     public var mostIdle: Int
     /// The id of the node that is reached there; nil: it is a service.
     public var node: String?
+    /// Speaks TLS; nil: plain text.
+    public var tls: TLSIdentity?
     /// Seconds of silence after which TCP probes whether the service is there; 0: the engine's own.
     public var probeIdle: UInt64 = 0
 
@@ -124,9 +126,10 @@ public final class ConnectionPool {
 
     private func dial(_ handler: any ConnectionHandler, _ receiver: any UpstreamReceiver) {
         let key = ObjectIdentifier(receiver)
-        let dialer = Dialer.dial(host: settings.host, port: settings.port, timeout: settings.dialTimeout, on: loop) { [self] in
-            didDial($0, key)
-        }
+        let dialer = Dialer.dial(
+            host: settings.host, port: settings.port, timeout: settings.dialTimeout, tls: settings.tls?.context,
+            serverName: settings.tls?.serverName, on: loop
+        ) { [self] in didDial($0, key) }
         wishes[key] = Wish(receiver: receiver, handler: handler, dialer: dialer)
     }
 

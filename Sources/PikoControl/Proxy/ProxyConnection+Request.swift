@@ -170,7 +170,7 @@ extension ProxyConnection {
             // The node that forwards has said for whom.
             if !isForwarded {
                 rewrite.clientAddress = addressText()
-                rewrite.proto = .http
+                rewrite.proto = downstream.isSecure ? .https : .http
                 rewrite.addsForwardedHost = true
             }
             rewrite.marksForward = true

@@ -31,7 +31,7 @@ final class ControlLoop: EndingControl {
     }
 
     /// Serves the admin port at this address.
-    func listen(at address: SocketAddress) throws(EngineError) { try port.listen(at: address) }
+    func listen(at address: SocketAddress) throws(EngineError) { try port.listen(at: address, tls: node.tls.admin) }
 
     /// What is new in the configuration and concerns the node as a whole.
     func configure(_ configuration: ServerConfiguration) {

@@ -20,7 +20,7 @@ final class ServerLoop: EndingLoop {
     let metrics = ProxyMetrics()
     private(set) lazy var upstreams = TunnelUpstreams(server: self)
     private(set) lazy var otherNodes = NodePool(
-        loop: loop, log: node.log.named("proxy"), streamsPerSession: node.tunnelSettings.maxStreams)
+        loop: loop, log: node.log.named("proxy"), tls: node.tls.nodes, streamsPerSession: node.tunnelSettings.maxStreams)
     private(set) lazy var memberSessions = MemberSessions(server: self)
     private(set) var isDraining = false
     private var listeners: [Listener] = []
@@ -84,12 +84,25 @@ final class ServerLoop: EndingLoop {
     /// Takes agents at this address.
     func listenForUpstreams(at address: SocketAddress) throws(EngineError) {
         listeners.append(
-            try Listener.listen(at: address, on: loop) { [unowned self] in UpstreamHandshake.begin($0, on: self) })
+            try Listener.listen(at: address, tls: node.tls.upstream?.source, on: loop) { [unowned self] in
+                node.tls.upstream?.watch($0)
+                UpstreamHandshake.begin($0, on: self)
+            })
     }
 
     /// Takes clients at this address.
     func listenForClients(at address: SocketAddress) throws(EngineError) {
-        listeners.append(try Listener.listen(at: address, on: loop) { [unowned self] in acceptClient($0) })
+        listeners.append(
+            try Listener.listen(at: address, tls: node.tls.proxy?.source, handshakeTimeout: handshakeTimeout, on: loop) { [unowned self] in
+                node.tls.proxy?.watch($0)
+                acceptClient($0)
+            })
+    }
+
+    /// Milliseconds: as long as a head may take, where that is bounded.
+    private var handshakeTimeout: UInt64 {
+        let limit = node.configuration.proxy.http.readHeaderTimeout.wholeMilliseconds
+        return limit == 0 ? 10_000 : limit
     }
 
     private func acceptClient(_ connection: Connection) {

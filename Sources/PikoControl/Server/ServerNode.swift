@@ -23,6 +23,7 @@ final class ServerNode: Sendable {
     let listeners = ListenerClaims()
     let turnstile: Turnstile
     let tokens: NodeTokens
+    let tls: ServerTLS
     /// Client connections now.
     let connections = Atomic<Int>(0)
     /// Streams opened for requests and connections so far.
@@ -34,7 +35,10 @@ final class ServerNode: Sendable {
     /// The other nodes have heard that this one leaves.
     let hasLeft = Atomic<Bool>(false)
 
-    init(configuration: ServerConfiguration, tokens: NodeTokens, log: Log, turnstile: Turnstile) throws(EngineError) {
+    init(
+        configuration: ServerConfiguration, tokens: NodeTokens, tls: ServerTLS = ServerTLS(), log: Log, turnstile: Turnstile
+    ) throws(EngineError) {
+        self.tls = tls
         live = Mutex(configuration)
         connectionLimit = Atomic(configuration.proxy.limits.connections)
         placesPerClient = Atomic(configuration.proxy.limits.connectionsPerIP)

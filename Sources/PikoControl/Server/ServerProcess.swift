@@ -31,9 +31,11 @@ public final class ServerProcess {
         return frame.status {
             live.show()
             let tokens = try NodeTokens(configuration, log: log)
-            let node = try ServerNode(configuration: configuration, tokens: tokens, log: log, turnstile: turnstile)
+            let store = TLSStore(log: log)
+            let tls = try ServerTLS(configuration, store, log: log)
+            let node = try ServerNode(configuration: configuration, tokens: tokens, tls: tls, log: log, turnstile: turnstile)
             let turnstile = self.turnstile
-            return try frame.serve(on: node.loops) { loop throws(EngineError) in
+            return try frame.serve(on: node.loops, tls: store) { loop throws(EngineError) in
                 try ControlLoop(loop: loop, node: node, turnstile: turnstile)
             } start: { face in
                 try start(node, face)

@@ -8,12 +8,18 @@ import PikoEngine
 import Synchronization
 
 public enum AdminQuery {
-    /// The body of a 200 answer. `path` begins with a slash. Not on a loop's thread.
-    public static func get(_ url: ConfiguredURL, path: String, timeout: UInt64 = 15_000) throws(PageFailure) -> String {
+    /// The body of a 200 answer. `path` begins with a slash. `tls`: for a URL of https, whose keys errors know as "server.tls". Not on a loop's
+    /// thread.
+    public static func get(
+        _ url: ConfiguredURL, tls: ClientTLSConfiguration, path: String, timeout: UInt64 = 15_000
+    ) throws(PageFailure) -> String {
+        let identity = try identity(url, tls)
         let loop = try startedLoop()
         let answer = AnswerSlot()
         loop.post {
-            PageExchange(PageRequest(url: url, target: path, timeout: timeout), on: loop) { answer.fill($0) }.start()
+            var request = PageRequest(url: url, target: path, timeout: timeout)
+            request.tls = identity
+            PageExchange(request, on: loop) { answer.fill($0) }.start()
         }
         let result = answer.wait()
         loop.stop()
@@ -21,6 +27,15 @@ public enum AdminQuery {
         let reply = try result.get()
         guard reply.status == 200 else { throw PageFailure(reason: "status \(reply.status)\(reason(of: reply))") }
         return reply.text
+    }
+
+    private static func identity(_ url: ConfiguredURL, _ tls: ClientTLSConfiguration) throws(PageFailure) -> TLSIdentity? {
+        guard url.scheme == .https else { return nil }
+        do throws(ConfigurationError) {
+            return try TLSStore(log: Log(sink: LogSink(configuration: LogConfiguration()))).client(tls, "server.tls")
+        } catch {
+            throw PageFailure(reason: error.message)
+        }
     }
 
     /// What the error says, where it is one of ours.

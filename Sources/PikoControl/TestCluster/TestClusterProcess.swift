@@ -30,7 +30,7 @@ public final class TestClusterProcess {
         return frame.status {
             live.show()
             let loops = try LoopGroup<BalancerLoop>(count: 1, name: "balancer")
-            return try frame.serve(on: loops, control: makeControl) { face in
+            return try frame.serve(on: loops, tls: TLSStore(log: log), control: makeControl) { face in
                 try start(loops)
                 _ = face.sync { $0.start() }
             } reload: { face in

@@ -33,6 +33,8 @@ final class NodePool {
 
     private let loop: EventLoop
     private let log: Log
+    /// nil: other nodes speak plain text.
+    private let tls: TLSIdentity?
     private let sessionSettings: TunnelSettings
     /// All that have not closed yet.
     let sessions: NodeSessionResidents
@@ -42,9 +44,10 @@ final class NodePool {
     private var earlierShared: [String: UInt64] = [:]
 
     /// - Parameter streamsPerSession: how many requests may share a session with another node at once.
-    init(loop: EventLoop, log: Log, streamsPerSession: UInt32) {
+    init(loop: EventLoop, log: Log, tls: TLSIdentity?, streamsPerSession: UInt32) {
         self.loop = loop
         self.log = log
+        self.tls = tls
         sessions = NodeSessionResidents(on: loop)
         var settings = TunnelSettings(isClient: true)
         settings.maxStreams = streamsPerSession
@@ -73,8 +76,9 @@ final class NodePool {
             host: place.host, port: place.port, dialTimeout: Self.dialTimeout, idleTimeout: Self.idleTimeout,
             mostIdle: Self.mostIdle)
         settings.node = node.id
+        settings.tls = tls
         let pool = ConnectionPool(settings, loop: loop, log: log)
-        pool.sessions = NodeSessions(to: node.id, at: place, settings: sessionSettings, residents: sessions, log: log)
+        pool.sessions = NodeSessions(to: node.id, at: place, tls: tls, settings: sessionSettings, residents: sessions, log: log)
         return pool
     }
 

@@ -13,6 +13,8 @@ final class NodeSessions {
 
     private let node: String
     private let place: HostPort
+    /// nil: the node speaks plain text.
+    private let tls: TLSIdentity?
     private let settings: TunnelSettings
     private let residents: NodeSessionResidents
     private let log: Log
@@ -24,9 +26,12 @@ final class NodeSessions {
     private(set) var uses: UInt64 = 0
 
     /// - Parameter settings: bounds of each session.
-    init(to node: String, at place: HostPort, settings: TunnelSettings, residents: NodeSessionResidents, log: Log) {
+    init(
+        to node: String, at place: HostPort, tls: TLSIdentity?, settings: TunnelSettings, residents: NodeSessionResidents, log: Log
+    ) {
         self.node = node
         self.place = place
+        self.tls = tls
         self.settings = settings
         self.residents = residents
         self.log = log
@@ -68,9 +73,10 @@ final class NodeSessions {
     private func dial(_ index: Int) {
         guard routes.mayDial(now: now) else { return }
         let fields = [("User-Agent", "piko"), ("x-piko-forward", "true"), ("\(Self.loopField)", String(index))]
-        let request = WebSocketRequest(
-            url: ConfiguredURL(host: place.host, port: place.port), path: ReservedPath.nodeSession, fields: fields,
-            timeout: NodePool.dialTimeout)
+        let url = ConfiguredURL(scheme: tls == nil ? .http : .https, host: place.host, port: place.port)
+        var request = WebSocketRequest(url: url, path: ReservedPath.nodeSession, fields: fields, timeout: NodePool.dialTimeout)
+        request.tls = tls?.context
+        request.serverName = tls?.serverName
         sessions[index] = NodeSession(request, node: node, settings: settings, residents: residents) { [weak self] in
             self?.meet($0, index, $1)
         }

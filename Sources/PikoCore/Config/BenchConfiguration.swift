@@ -28,6 +28,7 @@ public struct BenchConnectConfiguration: Equatable, Sendable {
     public var upstreamRoute: OutboundProxy?
     /// For each tunnel's start and each request.
     public var timeout: Duration = .seconds(5)
+    public var tls = ClientTLSConfiguration()
 
     public init() {}
 }

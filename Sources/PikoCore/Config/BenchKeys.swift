@@ -17,7 +17,7 @@ extension BenchConfiguration {
             .init("timeout", \.timeout, .positiveDuration, "How long a tunnel's start and a request may take."),
         ]
         return load
-            + connect.under("connect", \.connect)
+            + (connect + SharedKeys.clientTLS.under("tls", \.tls)).under("connect", \.connect)
             + SharedKeys.engine.under("engine", \.engine)
             + SharedKeys.log.under("log", \.log)
     }

@@ -10,6 +10,9 @@ extension ServerConfiguration {
         try admin.auth.check("admin.auth")
         try upstream.checkTenants()
         try cluster.check("cluster")
+        try proxy.tls.check("proxy.tls")
+        try upstream.tls.check("upstream.tls")
+        try admin.tls.check("admin.tls")
     }
 }
 
@@ -36,8 +39,7 @@ extension AuthConfiguration {
         if hasOwnKey { throw ConfigurationError("\(name).jwks.endpoint: expected no other key beside it") }
         switch KeySetPlace(jwks.endpoint) {
         case nil: throw .expected("an http, https or file URL", at: "\(name).jwks.endpoint", got: jwks.endpoint)
-        case .page(let url, _): try url.check("\(name).jwks.endpoint")
-        case .file: break
+        case .page, .file: break
         }
     }
 }
@@ -61,7 +63,7 @@ private func checkToken(_ token: String, file: String) throws(ConfigurationError
 
 extension AgentConfiguration {
     public func check() throws(ConfigurationError) {
-        try connect.url.check("connect.url")
+        try connect.tls.check("connect.tls")
         try checkToken(connect.token, file: connect.tokenFile)
         for (index, listener) in listeners.enumerated() { try listener.check("listeners[\(index)]") }
     }
@@ -84,6 +86,7 @@ extension ListenerConfiguration {
         if endpointID.isEmpty { throw ConfigurationError("\(name).endpoint_id: expected an endpoint id") }
         try checkService("\(name).addr")
         try accessLog.check("\(name).access_log")
+        try tls.check("\(name).tls")
     }
 
     private func checkService(_ name: String) throws(ConfigurationError) {
@@ -91,13 +94,12 @@ extension ListenerConfiguration {
             let expected = `protocol` == .http ? "a port, host:port or URL" : "a port or host:port"
             throw .expected(expected, at: name, got: addr)
         }
-        try service.check(name)
     }
 }
 
 extension ForwardConfiguration {
     public func check() throws(ConfigurationError) {
-        try connect.url.check("connect.url")
+        try connect.tls.check("connect.tls")
         try checkToken(connect.token, file: connect.tokenFile)
         for (index, port) in ports.enumerated() { try port.check("ports[\(index)]") }
     }
@@ -123,8 +125,7 @@ extension PortConfiguration {
 
 extension BenchConfiguration {
     public func check() throws(ConfigurationError) {
-        try connect.proxyURL.check("connect.proxy_url")
-        try connect.upstreamURL.check("connect.upstream_url")
+        try connect.tls.check("connect.tls")
         if upstreams < endpoints, upstreams > 0 {
             throw ConfigurationError("upstreams: expected at least as many as endpoints (\(endpoints)), got \(upstreams)")
         }
@@ -146,8 +147,20 @@ extension HeaderFilterConfiguration {
     }
 }
 
-extension ConfiguredURL {
+extension ServerTLSConfiguration {
     fileprivate func check(_ name: String) throws(ConfigurationError) {
-        if scheme == .https { throw ConfigurationError("\(name): https is not supported yet") }
+        try checkPair(cert, key, name)
+        if cert.isEmpty, !clientCAs.isEmpty { throw ConfigurationError("\(name).cert: expected a file, since client_cas is set") }
+        try client.check("\(name).client")
     }
+}
+
+extension ClientTLSConfiguration {
+    /// `name` is what errors call this section.
+    public func check(_ name: String) throws(ConfigurationError) { try checkPair(cert, key, name) }
+}
+
+private func checkPair(_ cert: String, _ key: String, _ name: String) throws(ConfigurationError) {
+    if cert.isEmpty, !key.isEmpty { throw ConfigurationError("\(name).cert: expected a file, since key is set") }
+    if key.isEmpty, !cert.isEmpty { throw ConfigurationError("\(name).key: expected a file, since cert is set") }
 }

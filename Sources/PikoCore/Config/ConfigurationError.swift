@@ -20,8 +20,6 @@ public struct ConfigurationError: Error, Equatable, Sendable, CustomStringConver
         Self("\(name): expected \(expected), got \(quoted(value))", line: line)
     }
 
-    static func unsupported(_ name: String, line: Int? = nil) -> Self { Self("\(name): not supported yet", line: line) }
-
     static func quoted(_ value: String) -> String {
         var text = "\""
         for scalar in value.unicodeScalars.prefix(60) {

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The declarative description of one key: its name, type, place in the configuration, and whether it works yet. Flags, files,
+// The declarative description of one key: its name, type, place in the configuration, and whether it has an effect. Flags, files,
 // help and errors all come from these. Tables of keys are values made on demand, on the main thread at start.
 
-/// What a key does today.
+/// What a key does.
 public enum KeySupport: Equatable, Sendable {
     case works
-    /// Refused with any value but its default, so that nobody relies on what is not there.
-    case notYet
     /// Taken and without effect.
     case noEffect
 }
@@ -131,6 +129,4 @@ extension Array {
     /// A change of any of these takes effect without a restart.
     func live<Root>() -> Self where Element == ConfigurationKey<Root> { map { $0.live() } }
 
-    /// None of these works yet.
-    func notYet<Root>() -> Self where Element == ConfigurationKey<Root> { map { $0.with(.notYet) } }
 }

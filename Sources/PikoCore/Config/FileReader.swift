@@ -46,18 +46,11 @@ public struct FileReader<Root> {
     }
 
     private func read(_ node: ConfigurationNode, as key: ConfigurationKey<Root>, into root: inout Root) throws(ConfigurationError) {
-        if key.support == .notYet, !key.isValue, !Self.isEmpty(node) { throw .unsupported(name(key.path), line: node.line) }
-        let before = key.written(root)
         do {
             try assign(node, to: key, in: &root)
         } catch {
             throw ConfigurationError(error.message, line: error.line ?? node.line)
         }
-        if key.support == .notYet, key.written(root) != before { throw .unsupported(name(key.path), line: node.line) }
-    }
-
-    private static func isEmpty(_ node: ConfigurationNode) -> Bool {
-        node.content == .null || node.content == .list([])
     }
 
     private func assign(_ node: ConfigurationNode, to key: ConfigurationKey<Root>, in root: inout Root) throws(ConfigurationError) {

@@ -12,7 +12,6 @@ public enum FlagHelp {
         let head = key.placeholder.isEmpty ? "  \(key.flag)" : "  \(key.flag) \(key.placeholder)"
         var notes = ""
         if !value.isEmpty { notes += "  (default: \(value))" }
-        if key.support == .notYet { notes += "  [not supported yet]" }
         let first = head.count + notes.count <= 78 ? [head + notes] : [head, "      \(notes)"]
         return (first + wrapped(key.help, width: 70).map { "        \($0)" }).joined(separator: "\n")
     }

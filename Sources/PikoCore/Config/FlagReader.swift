@@ -41,9 +41,7 @@ public struct FlagReader<Root> {
     public func apply(_ given: Given, to root: inout Root) throws(ConfigurationError) {
         for key in keys {
             guard let texts = given.values[key.path] else { continue }
-            let before = key.written(root)
             try key.assign(&root, key.isList ? texts : [texts[texts.count - 1]], key.flag)
-            if key.support == .notYet, key.written(root) != before { throw .unsupported(key.flag) }
         }
     }
 

@@ -43,6 +43,9 @@ public struct ServerTLSConfiguration: Equatable, Sendable {
     public var client = ClientTLSConfiguration()
 
     public init() {}
+
+    /// The port speaks TLS.
+    public var isEnabled: Bool { !cert.isEmpty }
 }
 
 /// `…tls.*` of something that dials.

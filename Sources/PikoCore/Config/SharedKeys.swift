@@ -70,18 +70,17 @@ enum SharedKeys {
         let serverName = ConfigurationKey<ClientTLSConfiguration>(
             "server_name", \.serverName, .text, "The name that another node's certificate must have, instead of the one dialled."
         )
-        return (keys + (clientTLS + [serverName]).under("client", \.client)).notYet()
+        return keys + (clientTLS + [serverName]).under("client", \.client)
     }
 
     /// Of something that dials.
     static var clientTLS: [ConfigurationKey<ClientTLSConfiguration>] {
-        let keys: [ConfigurationKey<ClientTLSConfiguration>] = [
+        [
             .init("cert", \.cert, .path, "PEM certificate to present."),
             .init("key", \.key, .path, "PEM key of the certificate."),
             .init("root_cas", \.rootCAs, .path, "PEM authorities to trust instead of the system's."),
             .init("insecure_skip_verify", \.insecureSkipVerify, .boolean, "Accept any certificate."),
         ]
-        return keys.notYet()
     }
 
     static var proxyHelp: String {

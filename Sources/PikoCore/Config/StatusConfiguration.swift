@@ -6,6 +6,7 @@
 public struct StatusConfiguration: Equatable, Sendable {
     /// The admin port.
     public var url = ConfiguredURL(host: "localhost", port: 8002)
+    public var tls = ClientTLSConfiguration()
     /// The node that is to answer instead. Empty: the one that is asked.
     public var forward = ""
     /// Only nodes of this status. Empty: all.
@@ -14,10 +15,11 @@ public struct StatusConfiguration: Equatable, Sendable {
     public init() {}
 
     public static var keys: [ConfigurationKey<Self>] {
-        [
+        let own: [ConfigurationKey<Self>] = [
             .init("server.url", \.url, .url, "The admin port of the server."),
             .init("forward", \.forward, .nodeID, "The node that is to answer, where all nodes are behind a load balancer."),
         ]
+        return own + SharedKeys.clientTLS.under("tls", \.tls).under("server", \.self)
     }
 
     /// Of `cluster nodes`.

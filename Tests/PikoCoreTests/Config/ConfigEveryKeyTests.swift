@@ -50,7 +50,7 @@ struct ConfigEveryKeyTests {
     }
 
     private func check<Root>(_ keys: [ConfigurationKey<Root>], _ root: Root) throws {
-        for key in keys where key.isValue && key.support != .notYet {
+        for key in keys where key.isValue {
             if key.isList { continue }
             let cases = try #require(Self.cases[key.placeholder], "\(key.path)")
             var (byFlag, byFile) = (root, root)
@@ -112,16 +112,6 @@ struct ConfigEveryKeyTests {
                 try FileReader(ServerConfiguration.keys).read(node(a, at: key.path, isList: false), into: &byFile)
             }
             #expect(scalar == "\(key.path): expected a list")
-        }
-    }
-
-    @Test("keys: what does not work yet is refused by name, with any value but its default")
-    func notYet() {
-        for key in ServerConfiguration.keys where key.isValue && key.support == .notYet {
-            var root = ServerConfiguration()
-            let value = key.isBoolean ? "true" : (key.placeholder == "DURATION" ? "7s" : "x")
-            let refusal = message { () throws(ConfigurationError) in try apply("\(key.flag)=\(value)", ServerConfiguration.keys, &root) }
-            #expect(refusal == "\(key.flag): not supported yet")
         }
     }
 }

@@ -124,13 +124,6 @@ struct ConfigFileTests {
         #expect(mistake { $0.upstream.tenants = [tenant("a", "")] } == "upstream.tenants[0].auth: expected a key or jwks.endpoint")
     }
 
-    @Test("file: what does not work yet is refused, its default is not")
-    func unsupported() throws {
-        #expect(error(["proxy": ["tls": ["cert": "c"] as Pairs] as Pairs])?.message == "proxy.tls.cert: not supported yet")
-        let configuration = try server(["cluster": ["join": [] as [Any]] as Pairs, "upstream": ["tenants": [] as [Any]] as Pairs])
-        #expect(configuration == ServerConfiguration())
-    }
-
     @Test("file: listeners begin with the defaults of one")
     func listeners() throws {
         var configuration = AgentConfiguration()
@@ -157,7 +150,6 @@ struct ConfigFileTests {
         (["endpoint_id": "a", "addr": "x y"], #"listeners[0].addr: expected a port, host:port or URL, got "x y""#),
         (["endpoint_id": "a", "addr": "http://h", "protocol": "tcp"], #"listeners[0].addr: expected a port or host:port, got "http://h""#),
         (["endpoint_id": "a", "addr": "1", "protocol": "udp"], #"listeners[0].protocol: expected http or tcp, got "udp""#),
-        (["endpoint_id": "a", "addr": "https://h"], "listeners[0].addr: https is not supported yet"),
         (["endpoint_id": "a", "addr": "http://h/p", "protocol": "tcp"], #"listeners[0].addr: expected a port or host:port, got "http://h/p""#),
         (["endpoint": "a"], "listeners[0].endpoint: unknown key, did you mean listeners[0].endpoint_id?"),
     ] as [([String: String], String)])

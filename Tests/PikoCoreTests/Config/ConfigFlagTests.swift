@@ -126,20 +126,6 @@ struct ConfigFlagTests {
         #expect(error?.message == "--connect.token: expected visible ASCII characters without blanks")
     }
 
-    @Test("flags: what does not work yet is refused with any value but its default", arguments: [
-        ("--proxy.tls.cert", "c.pem"), ("--upstream.tls.client-cas", "c.pem"),
-        ("--proxy.tls.client.server-name", "n"),
-    ])
-    func unsupported(flag: String, value: String) {
-        #expect(message("\(flag)=\(value)") == "\(flag): not supported yet")
-    }
-
-    @Test("flags: defaults of what does not work yet are accepted")
-    func unsupportedDefaults() throws {
-        let given = try server("--cluster.join=", "--proxy.tls.cert=", "--upstream.rebalance.threshold=0")
-        #expect(given.0 == ServerConfiguration())
-    }
-
     @Test("help: each flag, its type and default, in lines of at most 78 columns")
     func help() {
         let text = FlagHelp.text(ServerConfiguration.keys, defaults: ServerConfiguration())

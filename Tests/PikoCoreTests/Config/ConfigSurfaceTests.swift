@@ -53,6 +53,7 @@ struct ConfigSurfaceTests {
         let forward = below("connect", connect) + ["ports", "log.level", "log.subsystems", "engine.loops", "grace_period"]
         #expect(ForwardConfiguration.keys.map(\.path).sorted() == forward.sorted())
         let bench = ["requests", "clients", "endpoints", "upstreams", "size", "connect.proxy_url", "connect.upstream_url", "connect.timeout"]
+            + Self.clientTLS.map { "connect.\($0)" }
         #expect(BenchConfiguration.keys.map(\.path).sorted() == (bench + ["log.level", "log.subsystems", "engine.loops"]).sorted())
     }
 

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: MIT
+# TLS on the ports of a node, towards it, between nodes and towards services, with real clients: curl, openssl s_client and Python's ssl. What they
+# agree on, who is refused and how that is said. Certificates are made for the run; half closes and ends are in test_tls_ends.py.
+
+import itertools
+import json
+import ssl
+import subprocess
+
+import pytest
+
+from harness.piko import Piko, listening
+from harness.usage import eventually
+from peer import tls
+from peer.client import Client, fetch
+from peer.service import Service, reply
+from peer.wire import Wire, connect
+
+PORTS = ("proxy", "upstream", "admin")
+
+
+@pytest.fixture
+def piko(tmp_path, loops):
+    """Plain where a test does not say otherwise."""
+    piko = Piko(tmp_path, loops)
+    yield piko
+    piko.stop()
+
+
+@pytest.fixture(scope="module")
+def identity(authority):
+    return authority.identity()
+
+
+def secure(piko, authority, ports, *flags, identity=None, clients=None, host="127.0.0.1"):
+    """A node whose `ports` speak TLS, known so to peer.wire.connect."""
+    identity = identity or authority.identity()
+    words = [word for port in ports for word in identity.flags(f"{port}.tls")]
+    words += [word for port in ports if clients for word in (f"--{port}.tls.client-cas", clients)]
+    node = piko.server(*words, *flags, host=host, wait=False)
+    context = authority.context(identity if clients else None)
+    tls.trusted.update((getattr(node, port), context) for port in ports)
+    piko.until(node, lambda: node.ready)
+    return node
+
+
+def url(node, port, ports=PORTS):
+    return f"{'https' if port in ports else 'http'}://{getattr(node, port)}"
+
+
+def trust(authority, identity=None):
+    return ["--connect.tls.root-cas", authority.roots, *(identity.flags("connect.tls") if identity else [])]
+
+
+def agent(piko, authority, node, service, *flags, ports=PORTS, endpoint="web", kind="http"):
+    process = piko.agent(kind, url(node, "upstream", ports), endpoint, service.addr, *trust(authority), *flags, wait=False)
+    piko.until(process, lambda: node.listeners(endpoint) > 0)
+    return process
+
+
+@pytest.fixture
+def shielded(piko, authority, identity, service):
+    """A node with TLS on all ports and an agent before the service."""
+    node = secure(piko, authority, PORTS, identity=identity)
+    agent(piko, authority, node, service)
+    return node
+
+
+def curl(authority, *words):
+    done = subprocess.run(["curl", "-sS", "--max-time", "10", "--cacert", authority.roots, *words], capture_output=True, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def s_client(addr, *words, text=""):
+    done = subprocess.run(["openssl", "s_client", "-connect", addr, *words], input=text, capture_output=True, text=True, timeout=20)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_curl_is_served_in_both_versions(shielded, authority, service, version):
+    service.fresh(reply(body=b"over TLS"))
+    flags = ["--tls-max", version, "--tlsv1.2", "--http1.1", "-H", "x-piko-endpoint: web", "-d", "x" * 100_000]
+    status, out, error = curl(authority, *flags, "-w", "%{http_version} %{ssl_verify_result}", f"https://{shielded.proxy}/a?b=c")
+    assert (status, out) == (0, "over TLS1.1 0"), error
+    head = service.request().head
+    assert head.get("x-forwarded-proto") == b"https" and head.get("host") == shielded.proxy.encode()
+    assert head.start == b"POST /a?b=c HTTP/1.1"
+
+
+def test_a_plain_port_says_http_to_the_service(piko, authority, service):
+    node = secure(piko, authority, ["upstream"])
+    agent(piko, authority, node, service, ports=["upstream"])
+    assert fetch(node.proxy, "web").status == 200
+    assert service.request().head.get("x-forwarded-proto") == b"http"
+
+
+def test_curl_offering_http_2_gets_http_1(shielded, authority):
+    status, out, error = curl(authority, "-H", "x-piko-endpoint: web", "-w", "%{http_version}", f"https://{shielded.proxy}/")
+    assert (status, out) == (0, "hello1.1"), error
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_s_client_sees_what_the_port_agrees_to(shielded, authority, port):
+    addr = getattr(shielded, port)
+    seen = s_client(addr, "-CAfile", authority.roots, "-verify_return_error", "-verify_ip", "127.0.0.1", "-alpn", "h2,http/1.1")
+    assert "TLSv1.3" in seen and "ALPN protocol: http/1.1" in seen and "Verify return code: 0 (ok)" in seen, seen
+    seen = s_client(addr, "-tls1_2", "-CAfile", authority.roots)
+    assert "ECDHE-ECDSA-AES" in seen and "Secure Renegotiation IS supported" in seen and "Compression: NONE" in seen, seen
+    assert "ECDHE-ECDSA-AES" not in s_client(addr, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
+    assert "alert" in s_client(addr, "-tls1_2", "-cipher", "AES128-SHA:ECDHE-ECDSA-AES128-SHA")   # neither old modes nor static keys
+    assert "no application protocol" in s_client(addr, "-alpn", "h2")
+
+
+def test_renegotiation_is_refused(shielded, authority):
+    seen = s_client(shielded.proxy, "-tls1_2", "-CAfile", authority.roots, text="R\n")
+    assert "no renegotiation" in seen or "renegotiat" in seen.lower() and "error" in seen.lower(), seen
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_a_session_is_resumed(shielded, authority, version):
+    context = authority.context(minimum=version, maximum=version)
+    session = None
+    for round in range(3):
+        tls.trusted.pop(shielded.proxy, None)
+        sock = tls.TLSSocket(connect(shielded.proxy), context, "127.0.0.1", session=session)
+        wire = Wire(sock)
+        wire.send(b"GET / HTTP/1.1\r\nHost: web.example.com\r\n\r\n")
+        assert wire.read_until(b"hello").startswith(b"HTTP/1.1 200")
+        assert sock.tls.session_reused == (round > 0)
+        session = sock.tls.session
+        wire.close()
+
+
+@pytest.mark.parametrize("ports", [ports for count in range(4) for ports in itertools.combinations(PORTS, count)], ids=lambda ports: "+".join(ports) or "none")
+def test_every_combination_of_plain_and_tls(piko, authority, identity, service, ports):
+    node = secure(piko, authority, ports, identity=identity)
+    agent(piko, authority, node, service, ports=ports)
+    assert fetch(node.proxy, "web").body == b"hello"
+    forward = piko.forward(url(node, "proxy", ports), "web", *trust(authority))
+    with Client(forward.addr) as client:
+        assert client.request("web").response().body == b"hello"
+    flags = ["--server.url", url(node, "admin", ports), "--server.tls.root-cas", authority.roots]
+    assert "web: 1" in piko.run("server", "status", "upstream", "endpoints", *flags).out
+
+
+def test_nodes_reach_each_other_by_tls(piko, authority, identity, service):
+    towards = [word for port in ("proxy", "admin") for word in (f"--{port}.tls.client.root-cas", authority.roots)]
+    first = secure(piko, authority, PORTS, *towards, identity=identity)
+    second = secure(piko, authority, PORTS, *towards, "--cluster.join", first.gossip, identity=identity)
+    agent(piko, authority, second, service)
+    eventually(lambda: sum(item["endpoints"] for item in first.nodes) == 1)
+    for _ in range(3):
+        assert fetch(first.proxy, "web").body == b"hello"
+    other = next(item["id"] for item in first.nodes if item["proxy_addr"] == second.proxy)
+    flags = ["--server.url", url(first, "admin"), "--forward", other, "--server.tls.root-cas", authority.roots]
+    assert "web: 1" in piko.run("server", "status", "upstream", "endpoints", *flags).out
+
+
+def test_a_node_that_nobody_vouches_for_is_not_asked(piko, authority, identity, service):
+    """Without its authority the other node's certificate is a stranger's: nothing is sent there."""
+    first = secure(piko, authority, PORTS, identity=identity)
+    second = secure(piko, authority, PORTS, "--cluster.join", first.gossip, identity=identity)
+    agent(piko, authority, second, service)
+    eventually(lambda: sum(item["endpoints"] for item in first.nodes) == 1)
+    assert fetch(first.proxy, "web").status == 502
+    first.wait_line(lambda line: line["msg"] == "node not reached" and "the peer's certificate" in line["error"])
+    assert service.requests.empty()
+
+
+def test_a_certificate_is_required_where_its_authorities_are_named(piko, authority, service, tmp_path):
+    ours = authority.identity(usage="clientAuth", subject="client")
+    node = secure(piko, authority, ["proxy", "upstream"], clients=authority.roots)
+    piko.until(piko.agent("http", url(node, "upstream"), "web", service.addr, *trust(authority, ours), wait=False),
+               lambda: node.listeners("web") == 1)
+    forward = piko.forward(url(node, "proxy"), "web", *trust(authority, ours))
+    with Client(forward.addr) as client:
+        assert client.request("web").response().body == b"hello"
+    words = ["-H", "x-piko-endpoint: web", f"https://{node.proxy}/"]
+    assert curl(authority, "--cert", ours.cert, "--key", ours.key, *words)[1] == "hello"
+    assert curl(authority, *words)[0] != 0
+    stranger = type(authority)(tmp_path, "stranger").identity(usage="clientAuth", subject="client")
+    assert curl(authority, "--cert", stranger.cert, "--key", stranger.key, *words)[0] != 0
+    lines = [line["error"] for line in node.lines() if line["msg"] == "handshake failed"]
+    assert "TLS: peer did not return a certificate" in lines and any("the peer's certificate: " in line for line in lines), lines
+    assert b'piko_tls_handshake_failures_total{port="proxy"} 2\n' in node.ask("/metrics").body
+    lost = piko.agent("http", url(node, "upstream"), "none", service.addr, *trust(authority), wait=False)
+    lost.wait_line(lambda line: line["msg"] == "not connected to server" and "certificate required" in line["error"])
+
+
+WRONG = [
+    ("unknown authority", [], "the peer's certificate: "),
+    ("wrong name", ["--connect.tls.root-cas", "ROOTS"], "the peer's certificate: IP address mismatch"),
+]
+
+
+@pytest.mark.parametrize("flags, reason", [item[1:] for item in WRONG], ids=[item[0] for item in WRONG])
+def test_an_agent_says_why_it_does_not_trust(piko, authority, service, flags, reason):
+    node = secure(piko, authority, ["upstream"], identity=authority.identity(names="DNS:elsewhere.example.com"))
+    flags = [authority.roots if flag == "ROOTS" else flag for flag in flags]
+    lost = piko.agent("http", url(node, "upstream"), "web", service.addr, *flags, wait=False)
+    line = lost.wait_line(lambda line: line["msg"] == "not connected to server")
+    assert reason in line["error"] and lost.running and node.listeners("web") == 0
+
+
+def test_a_certificate_that_expires_soon_is_said(piko, authority):
+    node = secure(piko, authority, ["upstream"], identity=authority.identity(days=1))
+    line = node.wait_line(lambda line: line["msg"] == "certificate expires soon")
+    assert line["level"] == "warn" and line["key"] == "upstream.tls.cert" and line["hours"] in (23, 24)
+
+
+def test_unchecked_connects_and_says_so(piko, authority, service):
+    node = secure(piko, authority, ["upstream"], identity=authority.identity(names="DNS:elsewhere.example.com"))
+    careless = piko.agent("http", url(node, "upstream"), "web", service.addr, "--connect.tls.insecure-skip-verify", wait=False)
+    piko.until(careless, lambda: node.listeners("web") == 1)
+    warning = careless.wait_line(lambda line: line["msg"] == "certificates of peers are not checked")
+    assert warning["level"] == "warn" and warning["key"] == "connect.tls.insecure_skip_verify"
+
+
+def test_the_systems_roots_are_the_default(piko, authority, service):
+    node = secure(piko, authority, ["upstream"])
+    known = piko.agent("http", url(node, "upstream"), "web", service.addr, wait=False, env={"SSL_CERT_FILE": authority.roots})
+    piko.until(known, lambda: node.listeners("web") == 1)
+
+
+@pytest.mark.parametrize("port", PORTS)
+def test_plain_http_on_a_tls_port_is_told_so(shielded, port):
+    tls.trusted.pop(getattr(shielded, port))
+    message = fetch(getattr(shielded, port), "web")
+    assert (message.status, json.loads(message.body)) == (400, {"error": "this port speaks TLS"})
+
+
+@pytest.mark.parametrize("words", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["silence", "half a hello"])
+def test_a_handshake_has_a_deadline(piko, authority, words):
+    node = secure(piko, authority, ["proxy"], "--proxy.http.read-header-timeout", "500ms")
+    tls.trusted.pop(node.proxy)
+    with Wire(connect(node.proxy)) as wire:
+        wire.send(words)
+        wire.read_to_end()
+    line = node.wait_line(lambda line: line["msg"] == "handshake failed" and line["error"] != "closed")
+    assert line["port"] == "proxy" and line["peer"].startswith("127.0.0.1:")
+
+
+def test_what_is_no_handshake_gets_an_alert(shielded):
+    tls.trusted.pop(shielded.proxy)
+    with Wire(connect(shielded.proxy)) as wire:
+        wire.send(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")
+        assert wire.read_to_end()[:1] == b"\x15"
+    assert listening(shielded.proxy) and shielded.running
+
+
+class SecureService(Service):
+    """A scripted service that speaks TLS."""
+
+    def __init__(self, context, **options):
+        self.context = context
+        super().__init__(**options)
+
+    def run(self, conn):
+        try:
+            conn.sock = tls.TLSSocket(conn.sock, self.context, server=True)
+        except OSError:
+            return conn.close()
+        super().run(conn)
+
+
+@pytest.fixture
+def hidden(authority):
+    """A service behind TLS, for localhost."""
+    with SecureService(authority.server_context(authority.identity())) as service:
+        yield service
+        assert not service.errors, service.errors
+
+
+def listener(tmp_path, addr, **tls_keys):
+    path = tmp_path / "agent.yaml"
+    keys = "".join(f"      {key}: {value}\n" for key, value in tls_keys.items())
+    path.write_text(f"listeners:\n  - endpoint_id: web\n    addr: {addr}\n" + (f"    tls:\n{keys}" if keys else ""))
+    return path
+
+
+def start_agent(piko, node, path):
+    process = piko.start(type(node), "agent", piko.looped("agent", "start", "--config.path", path, "--connect.url", node.upstream_url))
+    piko.until(process, lambda: node.listeners("web") == 1)
+    return process
+
+
+def test_a_service_of_https_is_reached_by_tls(piko, authority, hidden, tmp_path):
+    node = piko.server()
+    start_agent(piko, node, listener(tmp_path, f"https://localhost:{hidden.port}/base", root_cas=authority.roots))
+    for round in range(3):
+        message = fetch(node.proxy, "web", "/x", "POST", body=b"y" * 100_000)
+        assert message.body == b"hello"
+        assert hidden.request().head.target == b"/base/x"
+    assert hidden.count == 1   # kept and used again
+
+
+def test_a_service_that_is_not_trusted_is_not_reached(piko, hidden, tmp_path):
+    node = piko.server()
+    careful = start_agent(piko, node, listener(tmp_path, f"https://localhost:{hidden.port}"))
+    assert fetch(node.proxy, "web").status == 502
+    careful.wait_line(lambda line: line["msg"] == "service not reached" and "the peer's certificate" in line["error"])
+    assert hidden.requests.empty()
+
+
+@pytest.mark.parametrize("end", ["notified", "cut"])
+def test_a_service_that_ends_without_close_notify_harms_no_whole_answer(piko, authority, hidden, tmp_path, end):
+    """The answer to the next request comes by a fresh connection; an answer until the end of the connection counts only when it was notified."""
+    node = piko.server()
+    start_agent(piko, node, listener(tmp_path, f"https://localhost:{hidden.port}", root_cas=authority.roots))
+
+    def handler(conn, head):
+        if head.target == b"/whole":
+            conn.reply(200, b"whole" * 2000)
+        else:
+            conn.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end")
+        conn.sock.cut() if end == "cut" else conn.sock.shutdown(1)
+        conn.open = False
+
+    hidden.fresh(handler)
+    for _ in range(5):
+        assert fetch(node.proxy, "web", "/whole").body == b"whole" * 2000
+    with Client(node.proxy) as client:
+        client.request("web", "/open")
+        assert client.head().status == 200
+        assert client.wire.read_to_end() == b"until the end"
+        assert client.wire.how == ("end" if end == "notified" else "reset")
