@@ -41,6 +41,20 @@ def iperf3(port, seconds, reverse):
     return {"bytes": received["bytes"], "seconds": received["seconds"]}
 
 
+def handshakes(port, seconds, clients):
+    """Full TLS handshakes of so many clients at once, one after the other each. Returns how many, and the seconds."""
+    command = ["openssl", "s_time", "-connect", f"127.0.0.1:{port}", "-new", "-time", str(seconds)]
+    running = [subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(clients)]
+    began, total = time.monotonic(), 0
+    for client in running:
+        text = client.communicate(timeout=seconds + 30)[0]
+        found = re.search(r"(\d+) connections in [\d.]+ real seconds", text)
+        if client.returncode != 0 or not found:
+            raise BenchError("openssl s_time: " + text.strip()[-200:])
+        total += int(found.group(1))
+    return {"requests": total, "seconds": time.monotonic() - began, "p50": 0, "p99": 0}
+
+
 def _run(command, timeout, accept_failure=False):
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False)

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 
-from . import load
+from . import load, tls_rows
 from .figure import Figure
 from .process import BenchError, Meter, Stage, free_ports, rss_kib
 from .subjects import (Chain, ENDPOINT, REPOSITORY, haproxy_chain, http_service, nginx_chain, piko, piko_guarded_chain,
@@ -310,4 +310,20 @@ def start_once(stage):
     raise BenchError("the server did not answer within 10 s")
 
 
-ROWS = {"small": small, "tokens": tokens, "latency": latency, "large": large, "tcp": tcp, "delay": delay, "idle": idle, "loops": loops, "start": start}
+def tls_small(plan):
+    return [fill(tls_rows.small_figure(), tls_rows.requests(plan, alternate, "/", 32), cpu_per_request, "nginx")]
+
+
+def tls_big(plan):
+    return [fill(tls_rows.big_figure(), tls_rows.requests(plan, alternate, "/1m", 4), cpu_per_request, "nginx")]
+
+
+def handshakes(plan):
+    rate, capacity = tls_rows.handshake_figures()
+    samples = tls_rows.handshakes(plan, alternate)
+    return [fill(rate, samples, requests_per_second, "nginx"),
+            fill(capacity, samples, lambda one: one["requests"] / one["cpu"], "nginx")]
+
+
+ROWS = {"small": small, "tokens": tokens, "latency": latency, "large": large, "tcp": tcp, "delay": delay, "idle": idle, "loops": loops, "start": start,
+        "tls-small": tls_small, "tls-big": tls_big, "handshakes": handshakes}
