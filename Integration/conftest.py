@@ -3,6 +3,7 @@
 # `--tokens` with tokens on all ports; `--nodes 2` (or PIKO_NODES) what has a shared tunnel over two nodes. PIKO_BIN names the program. Every process is ended by its id and must leave with 0.
 
 import os
+import signal
 import sys
 import threading
 
@@ -29,6 +30,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a run under nohup is not to pass that on to the programs it tests
     if config.getoption("tokens"):
         Piko.tokens_everywhere = Everywhere()
         wire.line_behind_endpoint = Piko.tokens_everywhere.line
