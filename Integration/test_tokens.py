@@ -4,6 +4,7 @@
 
 import json
 import re
+import signal
 import time
 
 import jwt
@@ -225,10 +226,20 @@ def test_a_body_waits_for_the_verdict(guarded, size):
     assert guarded.fetch(bearer(token({"iss": f"chunks-{size}"})), method="POST", body=[body], timeout=30).body == body
 
 
+def stands_still(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "T"
+
+
 def test_a_client_that_half_closes_is_answered_after_the_verdict(guarded):
     with guarded.client() as client:
-        client.request("web", headers=[bearer(token({"iss": "half"}))])
-        client.wire.shut()
+        guarded.node.signal(signal.SIGSTOP)  # so that its end is there before the verdict can be
+        try:
+            eventually(lambda: stands_still(guarded.node.pid))
+            client.request("web", headers=[bearer(token({"iss": "half"}))])
+            client.wire.shut()
+        finally:
+            guarded.node.signal(signal.SIGCONT)
         assert client.response().body == b"hello"
 
 
