@@ -3,7 +3,7 @@
 // part of it is accepted alone; what is sent on is accepted again with the same meaning, and sent on once more it does not
 // change; memory that was reused or given back reads the same. Single-threaded; the heads live as long as the process, as a
 // connection's do.
-// fuzz-sources: Sources/PikoCore/HTTP/*.swift
+// fuzz-sources: Sources/PikoCore/HTTP/*.swift Sources/PikoCore/Routing/LoopList.swift
 // fuzz-seeds: head_scan.hex http1
 
 /// One of everything a connection owns.

@@ -2,7 +2,7 @@
 // Fuzzes the way of a token: the head that carries it, its text, the claims in it, the URL and the chunked body of a key set. Holds: nothing traps;
 // a token found is part of the head and within its bound; what claims grant is what they say, and only in their time; a cache gives back what it
 // was given, only for the same bytes; a body is the same for every split. Signatures are JWTKit's and not fuzzed here.
-// fuzz-sources: Sources/PikoCore/HTTP/*.swift Sources/PikoCore/Auth/*.swift Sources/PikoCore/Routing/PercentEncoding.swift Sources/PikoCore/Config/SecurityConfiguration.swift Sources/PikoCore/Config/ConfiguredURL.swift Sources/PikoCore/Config/HostPort.swift Sources/PikoCore/Config/DurationText.swift Sources/PikoControl/Auth/JOSEText.swift
+// fuzz-sources: Sources/PikoCore/HTTP/*.swift Sources/PikoCore/Routing/LoopList.swift Sources/PikoCore/Auth/*.swift Sources/PikoCore/Routing/PercentEncoding.swift Sources/PikoCore/Config/SecurityConfiguration.swift Sources/PikoCore/Config/ConfiguredURL.swift Sources/PikoCore/Config/HostPort.swift Sources/PikoCore/Config/DurationText.swift Sources/PikoControl/Auth/JOSEText.swift
 // fuzz-seeds: token.hex http1
 
 nonisolated(unsafe) private let head = RequestHead()

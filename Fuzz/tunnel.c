@@ -3,7 +3,7 @@
 // read on and off), also from inside every callback. Over WebSocket or straight on the carrier, as client or server.
 // Holds: each stream and the session hear on_closed once, the session last; nothing is left on the loop.
 // fuzz-sources: Sources/CUV/*.c Tests/EngineC/tunnel_support.c Tests/EngineC/check.c
-// fuzz-libraries: uv crypto
+// fuzz-libraries: uv crypto ssl
 #include "tunnel_support.h"
 
 #include "cw_ws_frame.h"
