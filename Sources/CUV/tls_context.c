@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "tls_error.h"
+#include "tls_memory.h"
 
 /// Ephemeral keys and authenticated encryption only (RFC 9325 4.2). TLS 1.3 has no others.
 static const char server_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
@@ -134,6 +135,7 @@ static bool set_up(cuv_tls_context *context, const cuv_tls_config *config, cuv_t
 }
 
 cuv_tls_context *cuv_tls_context_new(const cuv_tls_config *config, cuv_tls_fault *fault) {
+    cuv_tls_memory_prepare();
     cuv_tls_context *context = calloc(1, sizeof *context);
     if (!context) {
         fail(fault, CUV_TLS_LIBRARY, "out of memory");
