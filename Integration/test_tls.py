@@ -321,6 +321,7 @@ def test_a_service_that_ends_without_close_notify_harms_no_whole_answer(piko, au
         assert fetch(node.proxy, "web", "/whole").body == b"whole" * 2000
     with Client(node.proxy) as client:
         client.request("web", "/open")
-        assert client.head().status == 200
-        assert client.wire.read_to_end() == b"until the end"
+        answer = client.wire.read_to_end()
         assert client.wire.how == ("end" if end == "notified" else "reset")
+        # A reset may overtake what was sent before it.
+        assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\nuntil the end") or (end == "cut" and not answer)
