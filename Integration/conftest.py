@@ -42,11 +42,14 @@ def pytest_report_header(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("long") or "long" in config.getoption("markexpr"):
-        return
-    chosen = [item for item in items if not item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
-    items[:] = chosen
+    unwanted = set()
+    if not config.getoption("long") and "long" not in config.getoption("markexpr"):
+        unwanted.add("long")
+    if config.getoption("tls"):
+        unwanted.add("plain")
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in unwanted)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

@@ -74,12 +74,12 @@ def test_accept_encoding_and_a_compressed_body_are_left_alone(web, encoding):
     assert web.service.request().get("accept-encoding") == encoding.encode()
 
 
-def test_forwarded_fields_are_added(web):
+def test_forwarded_fields_are_added(web, armour):
     with web.client() as client:
         client.request(web.endpoint, host="app.example.com:1234").response()
     head = web.service.request().head
     assert head.get("x-forwarded-for") == b"127.0.0.1"
-    assert head.get("x-forwarded-proto") == b"http"
+    assert head.get("x-forwarded-proto") == (b"https" if armour else b"http")
     assert head.get("x-forwarded-host") == b"app.example.com:1234"
     assert head.get("host") == b"app.example.com:1234"
     assert head.get("x-piko-forward") == b"true"

@@ -49,6 +49,7 @@ def test_both_families_mixed(piko, service6):
     assert fetch(node.proxy, "web").body == b"hello"
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("spelling", [":{}", "[::]:{}"])
 def test_an_unspecified_bind_address_serves_both_families(piko, service, spelling):
     proxy, upstream = free_port(), free_port()
@@ -61,6 +62,7 @@ def test_an_unspecified_bind_address_serves_both_families(piko, service, spellin
     assert b"127.0.0.1" in values and b"::1" in values  # never ::ffff:127.0.0.1
 
 
+@pytest.mark.plain
 def test_an_agent_dials_a_name_with_both_families(piko, service):
     """localhost is ::1 first on many machines; the node listens on IPv4 only."""
     node = piko.server()

@@ -184,6 +184,7 @@ def test_hostile_bytes_in_a_request_make_a_valid_line(piko, service):
     node.lines()
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("words", [["forward"], ["forward", "tcp"]], ids=" ".join)
 def test_forward_takes_a_port_and_an_endpoint(piko, words):
     with Service(raw=True, handler=lambda conn: conn.send(b"welcome") or conn.close()) as service:
@@ -226,6 +227,7 @@ def test_connections_to_the_service_are_probed_as_configured(piko, service, flag
     assert seconds and most - 3 < max(seconds) <= most, lines
 
 
+@pytest.mark.plain
 def test_agent_start_serves_listeners_of_both_kinds(piko, service, tmp_path):
     node = piko.server()
     (tmp_path / "agent.yaml").write_text(f"""

@@ -176,6 +176,7 @@ async def talk(url, endpoint, number):
         await (await socket.ping())
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("kind", ["http", "tcp"])
 def test_websockets_library_at_both_ends(piko, kind):
     async def run():
@@ -188,6 +189,7 @@ def test_websockets_library_at_both_ends(piko, kind):
     asyncio.run(asyncio.wait_for(run(), 40))
 
 
+@pytest.mark.plain
 @pytest.mark.parametrize("kind", ["http", "tcp"])
 def test_websockets_close_codes_pass(piko, kind):
     async def leave(socket):

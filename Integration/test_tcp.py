@@ -278,6 +278,7 @@ def test_a_reader_that_stops_does_not_stop_the_others(path):
         assert sorted(times)[297] < 0.25
 
 
+@pytest.mark.plain
 def test_forward_start_and_agent_start_take_their_ports_from_files(piko, tmp_path):
     one, two = Service(raw=True, handler=lambda c: c.send(b"one")), Service(raw=True, handler=lambda c: c.send(b"two"))
     node = piko.server()
