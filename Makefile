@@ -4,7 +4,7 @@
 # The sections of `make test` run one after another and stop at the first that fails: they all want the whole machine.
 
 SWIFT ?= swift
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 30
 PIKO := .build/release/piko
 # UBSan reaches the C targets only, through -Xcc; its runtime is part of ASan's.
 UBSAN := -Xcc -fsanitize=undefined -Xcc -fno-sanitize-recover=undefined
