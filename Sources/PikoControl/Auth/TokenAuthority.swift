@@ -20,6 +20,8 @@ final class TokenAuthority: Sendable {
         var verifier: TokenVerifier
         /// nil: there is no key set, or it is not read any more.
         var source: LoopBound<KeySetSource>?
+        /// Key sets taken so far.
+        var taken = 0
         /// Until the key set was read again.
         var waiting: [Question] = []
     }
@@ -50,42 +52,50 @@ final class TokenAuthority: Sendable {
 
     /// The answer comes once, on any thread, never inside this call.
     func ask(_ token: [UInt8], _ answer: @escaping Answer) {
-        queue.async { [self] in judge(Question(token: token, answer: answer), isLast: false) }
+        judgeLater(Question(token: token, answer: answer))
     }
 
     /// Verifies on the calling thread; a key set is not waited for.
     func askNow(_ token: [UInt8]) -> Result<TokenGrant, TokenFault> {
-        switch verdict(on: token) {
+        switch verdict(on: token).0 {
         case .granted(let grant): return .success(grant)
         case .refused(let fault): return .failure(fault)
         case .unknownKey: return .failure(faultOfUnknownKey)
         }
     }
 
-    private func verdict(on token: [UInt8]) -> TokenVerifier.Verdict {
-        state.withLock { $0.verifier }.judge(token, now: TokenClock.now)
+    /// And by which of the key sets.
+    private func verdict(on token: [UInt8]) -> (TokenVerifier.Verdict, keySet: Int) {
+        let (verifier, keySet) = state.withLock { ($0.verifier, $0.taken) }
+        return (verifier.judge(token, now: TokenClock.now), keySet)
     }
 
     /// On the queue.
     private func judge(_ question: Question, isLast: Bool) {
-        switch verdict(on: question.token) {
+        let (verdict, keySet) = verdict(on: question.token)
+        switch verdict {
         case .granted(let grant): question.answer(.success(grant))
         case .refused(let fault): question.answer(.failure(fault))
-        case .unknownKey: if isLast || !hold(question) { question.answer(.failure(faultOfUnknownKey)) }
+        case .unknownKey: if isLast || !hold(question, judgedBy: keySet) { question.answer(.failure(faultOfUnknownKey)) }
         }
     }
 
     private var faultOfUnknownKey: TokenFault { state.withLock { $0.verifier.keys == nil } ? .keysUnavailable : .invalid }
 
-    /// False: there is nothing to wait for.
-    private func hold(_ question: Question) -> Bool {
+    /// False: there is nothing to wait for. A key set that came meanwhile judges it at once, and nothing is read for it.
+    private func hold(_ question: Question, judgedBy keySet: Int) -> Bool {
         let source = state.withLock { state -> LoopBound<KeySetSource>? in
             guard let source = state.source, state.waiting.count < Self.mostWaiting else { return nil }
-            state.waiting.append(question)
+            if state.taken == keySet { state.waiting.append(question) } else { judgeLater(question) }
             return source
         }
-        return source?.post { $0.keyIsUnknown() } ?? false
+        return source?.post { [self] in if isAwaited { $0.keyIsUnknown() } } ?? false
     }
+
+    /// A token waits: no read has ended since it came.
+    private var isAwaited: Bool { state.withLock { !$0.waiting.isEmpty } }
+
+    private func judgeLater(_ question: Question) { queue.async { [self] in judge(question, isLast: false) } }
 
     // MARK: The key set
 
@@ -113,7 +123,10 @@ final class TokenAuthority: Sendable {
     /// A read has ended; nil: the keys stay.
     private func take(_ keys: SignatureKeys?) {
         if let keys {
-            state.withLock { $0.verifier.keys = keys }
+            state.withLock {
+                $0.verifier.keys = keys
+                $0.taken += 1
+            }
             onKeys()
         }
         settle()
