@@ -19,7 +19,7 @@ from peer.wire import Ended
 from peer.yamux import Session
 
 from .gate import Gate, gated
-from .test_routing import knows, pair, three  # noqa: F401
+from .test_routing import check_the_other_answers_while_one_stands_still, knows, pair, three  # noqa: F401
 
 OURS = [("User-Agent", "piko")]
 FORWARD = [("Host", "web.example.com"), ("x-piko-endpoint", "web"), ("x-piko-forward", "true"), ("x-piko-node", "other"), ("Connection", "close")]
@@ -308,20 +308,7 @@ def test_what_waits_in_a_session_of_a_frozen_node_goes_elsewhere(three):  # noqa
     front, others, _, _ = three
     for _ in range(40):
         fetch(front.proxy, "web")
-    others[0].signal(signal.SIGSTOP)
-    try:
-        answers, started = [], time.monotonic()
-
-        def one():
-            with Client(front.proxy, 20) as client:
-                answers.append(client.request("web").response().body)
-
-        threads = [threading.Thread(target=one) for _ in range(20)]
-        [thread.start() for thread in threads]
-        [thread.join(20) for thread in threads]
-        assert answers == [b"1"] * 20 and time.monotonic() - started < 6
-    finally:
-        others[0].signal(signal.SIGCONT)
+    check_the_other_answers_while_one_stands_still(front, others[0])
 
 
 def test_a_node_that_leaves_says_so_on_its_sessions_and_serves_what_it_was_sent(pair, service, loops):  # noqa: F811

@@ -56,7 +56,7 @@ extension PrometheusText {
     /// Not of the original. By status.
     mutating func add(refusedAdminRequests: [UInt16: UInt64]) {
         begin("piko_admin_requests_refused_total", .counter, "Heads that the admin port refused, by status.")
-        for (status, count) in refusedAdminRequests.sorted(by: { $0.key < $1.key }) { sample([("status", String(status))], count) }
+        sample(byStatus: refusedAdminRequests)
     }
 
     /// Not of the original.
@@ -67,16 +67,20 @@ extension PrometheusText {
         begin("piko_proxy_requests_limited_total", .counter, "Requests beyond the rate of their client.")
         sample(refusals.requests)
         begin("piko_proxy_tcp_refused_total", .counter, "TCP clients that no agent took, by status.")
-        for (status, count) in refusals.clients.sorted(by: { $0.key < $1.key }) { sample([("status", String(status))], count) }
+        sample(byStatus: refusals.clients)
         begin("piko_proxy_protocol_errors_total", .counter, "TCP clients ended because they broke the WebSocket protocol.")
         sample(refusals.brokenClients)
         begin("piko_descriptors_exhausted_total", .counter, "Connections, of clients and agents, that no descriptor was left for.")
         sample(refusals.descriptors)
         begin("piko_upstreams_refused_total", .counter, "Dials of agents that got no tunnel, by status.")
-        for (status, count) in refusals.upstreams.sorted(by: { $0.key < $1.key }) { sample([("status", String(status))], count) }
+        sample(byStatus: refusals.upstreams)
         begin("piko_upstreams_streams_refused_total", .counter, "Requests that a tunnel had no room for.")
         sample(refusals.streams)
         begin("piko_upstreams_protocol_errors_total", .counter, "Tunnels ended because their agent broke the protocol.")
         sample(refusals.brokenTunnels)
+    }
+
+    private mutating func sample(byStatus counts: [UInt16: UInt64]) {
+        for (status, count) in counts.sorted(by: { $0.key < $1.key }) { sample([("status", String(status))], count) }
     }
 }
