@@ -5,6 +5,7 @@
 import signal
 import socket
 import tempfile
+import time
 
 from harness.ports import free_port
 from harness.process import Process
@@ -12,6 +13,7 @@ from harness.usage import eventually
 
 CONFIG = """
 global
+  nbthread 1
   maxconn 9000
   stats socket {socket} mode 600 level admin
 defaults
@@ -78,6 +80,11 @@ class Balancer(Process):
             return False
         states = [line.split(",")[17] for line in lines if line.split(",")[1:2] == [member.id]]
         return len(states) == 2 and all(state.startswith("UP") and "/" not in state for state in states)
+
+    def looked(self):
+        """A moment by which it has read every end of a connection that came before this call: one thread of it does both, in turn."""
+        self.ask("show info")
+        return time.monotonic()
 
     def ask(self, command):
         with socket.socket(socket.AF_UNIX) as sock:

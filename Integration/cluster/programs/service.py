@@ -106,11 +106,17 @@ class Echo(asyncio.Protocol):
 
 async def serve(options, record):
     loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: Web(options, record), "127.0.0.1", options.web, backlog=1000)
-    await loop.create_server(Echo, "127.0.0.1", options.echo, backlog=1000)
+    servers = [
+        await loop.create_server(lambda: Web(options, record), "127.0.0.1", options.web, backlog=1000),
+        await loop.create_server(Echo, "127.0.0.1", options.echo, backlog=1000),
+    ]
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
+    for server in servers:
+        server.close()
+    # asyncio takes each new connection in a task of its own, and complains of one that the end of the loop finds unfinished.
+    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
 
 
 def main():
