@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness.usage import descriptors, rss
+from harness.usage import descriptors, eventually, rss
 
 from .place import Namespaces
 
@@ -132,6 +132,7 @@ class Chaos:
     def leave_agent(self):
         """The new one comes before the old one has gone."""
         agent = self.scene.agents.pop()
+        eventually(lambda: agent.log, what=f"{agent.name} has begun, and knows what the signal means")
         agent.signal(signal.SIGTERM)
         self.scene.start_agent()
         self.later(0.1, self.agent_left, agent, time.monotonic() + 30)
