@@ -106,12 +106,13 @@ class Echo(asyncio.Protocol):
 
 async def serve(options, record):
     loop = asyncio.get_running_loop()
+    # First: who sees the ports listen may send the signal.
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
     servers = [
         await loop.create_server(lambda: Web(options, record), "127.0.0.1", options.web, backlog=1000),
         await loop.create_server(Echo, "127.0.0.1", options.echo, backlog=1000),
     ]
-    stop = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
     await stop.wait()
     for server in servers:
         server.close()
