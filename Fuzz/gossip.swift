@@ -16,7 +16,28 @@ public func fuzzOne(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
+/// Bytes that a reader takes have an end, the same however they come, and what is before the end is taken as well.
+private func checkEnd(_ bytes: ArraySlice<UInt8>, _ end: GossipMessageEnd, isTaken: (ArraySlice<UInt8>) -> Bool) {
+    var whole = end, split = end
+    let isOver = bytes.withUnsafeBytes { whole.isOver(after: $0) }
+    let last = bytes.withUnsafeBytes { bytes in bytes.indices.first { split.isOver(after: .init(rebasing: bytes[$0...$0])) } }
+    precondition(isOver == (last != nil), "pieces have another end")
+    guard isTaken(bytes) else { return }
+    guard let last else { fatalError("a whole message has no end") }
+    precondition(isTaken(bytes.prefix(last + 1)), "a message ends before it is whole")
+}
+
+private func checkEnds(_ bytes: ArraySlice<UInt8>) {
+    for isJoin in [true, false] {
+        checkEnd(bytes, .ofReply(toJoin: isJoin)) { (try? GossipReply.read($0, toJoin: isJoin)) != nil }
+    }
+    // The others end with their connection.
+    guard let kind = bytes.first, (3...4).contains(kind) else { return }
+    checkEnd(bytes, .ofRequest) { (try? GossipMessage.read($0)) != nil }
+}
+
 private func checkCodec(_ bytes: ArraySlice<UInt8>) {
+    checkEnds(bytes)
     if let message = try? GossipMessage.read(bytes) {
         let written = message.bytes
         guard let again = try? GossipMessage.read(written[...]) else { fatalError("what was written is not read") }

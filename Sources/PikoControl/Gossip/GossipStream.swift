@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // One TCP connection of gossip: reads one message of another node within ten seconds, has it taken, perhaps answers, closes. Control loop
-// only. No message says how long it is, so what came is looked at again as it grows; seldom, so that a peer that drips costs little. Under keys
-// the message comes in sealed pieces, whose end is known.
+// only. Where the message ends says GossipMessageEnd; under keys it comes in sealed pieces, whose end is known.
 
 import PikoCore
 import PikoEngine
@@ -12,6 +11,8 @@ final class GossipStream: ConnectionHandler {
         case request
         case joinReply
         case leaveReply
+
+        fileprivate var end: GossipMessageEnd { self == .request ? .ofRequest : .ofReply(toJoin: self == .joinReply) }
     }
 
     /// Milliseconds for one direction of an exchange, as the original's.
@@ -25,10 +26,7 @@ final class GossipStream: ConnectionHandler {
     /// Under keys.
     private var exchange: SealedExchange?
     private var bytes: [UInt8] = []
-    /// How many bytes were there when it was looked last, and how long the next look waits.
-    private var seen = 0
-    private var pause: UInt64 = 5
-    private var look: Timer?
+    private var end: GossipMessageEnd
     private var deadline: Timer?
     /// Gets the message once, nil when none came.
     private var onMessage: ((GossipStream, [UInt8]?) -> Void)?
@@ -44,12 +42,12 @@ final class GossipStream: ConnectionHandler {
     ) {
         self.connection = connection
         self.expected = expected
+        end = expected.end
         self.exchange = exchange
         self.budget = budget
         self.onMessage = onMessage
         self.onClosed = onClosed
         connection.handler = self
-        look = Timer(on: connection.loop) { [unowned self] in examine() }
         deadline = Timer(on: connection.loop) { [unowned self] in abort() }
         deadline?.arm(Self.patience)
         connection.startReading()
@@ -77,8 +75,8 @@ final class GossipStream: ConnectionHandler {
         guard onMessage != nil else { return piece.count }
         if exchange != nil {
             for step in exchange?.receive(piece) ?? [] where onMessage != nil { take(step) }
-        } else if store(piece) {
-            if bytes.count >= seen + seen / 4 { examine() } else if look?.isArmed == false { wait() }
+        } else if store(piece), end.isOver(after: piece) {
+            deliver(bytes)
         }
         return piece.count
     }
@@ -105,35 +103,9 @@ final class GossipStream: ConnectionHandler {
         return true
     }
 
-    private func wait() {
-        look?.arm(pause)
-        pause = min(pause * 2, 2_000)
-    }
-
-    private func examine() {
-        guard onMessage != nil, bytes.count > seen else { return }
-        seen = bytes.count
-        if isWhole { deliver(bytes) }
-    }
-
-    /// No more can come that would make it another message; one that is none is for the receiver to count.
-    private var isWhole: Bool {
-        do throws(GossipFault) {
-            switch expected {
-            case .request: _ = try GossipMessage.read(bytes[...])
-            case .joinReply: _ = try GossipReply.read(bytes[...], toJoin: true)
-            case .leaveReply: _ = try GossipReply.read(bytes[...], toJoin: false)
-            }
-            return true
-        } catch {
-            return error != .incomplete
-        }
-    }
-
     private func deliver(_ message: [UInt8]?) {
         let last = onMessage
         onMessage = nil
-        look = nil
         budget?.giveBack(bytes.count)
         bytes = []
         last?(self, message)
@@ -147,7 +119,6 @@ final class GossipStream: ConnectionHandler {
 
     func connectionDidClose(_ connection: Connection, error: EngineError?) {
         if onMessage != nil { deliver(nil) }
-        look = nil
         deadline = nil
         let last = onClosed
         onClosed = nil

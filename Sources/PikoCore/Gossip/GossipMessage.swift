@@ -77,7 +77,7 @@ public struct GossipReply: Equatable, Sendable {
 // MARK: Writing
 
 extension GossipMessage {
-    private enum Kind: UInt8 { case digest = 1, delta, join, leave }
+    enum Kind: UInt8 { case digest = 1, delta, join, leave }
 
     /// A digest of at most `limit` bytes: entries that do not fit are left out, so shuffle them before.
     public static func digestPacket(

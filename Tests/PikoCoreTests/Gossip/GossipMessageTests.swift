@@ -96,7 +96,7 @@ import Testing
         #expect(throws: GossipFault.incomplete) { try GossipMessage.read((header + [0xDD, 0xFF, 0xFF, 0xFF, 0xFF])[...]) }
     }
 
-    @Test("who has no name or no address, and what has no key or no version, is refused: a message in memory is at most four times its bytes")
+    @Test("who has no name or no address, and what has no key or no version, is refused: each would be far larger in memory than it was as bytes")
     func empties() throws {
         let peer = GossipPeer(id: "a", address: "b")
         let entry = GossipEntry(key: "k", value: "", version: 1)
