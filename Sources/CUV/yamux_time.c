@@ -116,9 +116,9 @@ static uint64_t next_look(const cuv_yamux *session) {
 }
 
 static void judge(cuv_yamux *session, uint64_t now) {
-    // A process that stood still itself has the answer waiting in its socket.
-    bool stood_still = now - session->lost_at_ms >= STOOD_STILL_MS;
-    if (stood_still || !session->looked_once) {
+    if (!session->looked_once) {
+        // A process that stood still itself has the answer waiting in its socket. Once: on a machine that is always late it would never end.
+        bool stood_still = now - session->lost_at_ms >= STOOD_STILL_MS;
         session->looked_once = true;
         session->lost_at_ms = now + (stood_still ? STOOD_STILL_MS : LAST_LOOK_MS);
         return;

@@ -296,6 +296,22 @@ static void who_stood_still_does_not_blame_the_peer(void) {
     end(f);
 }
 
+// On a machine where every timer is late, a peer that is gone is given up all the same.
+static void who_is_always_late_gives_a_silent_peer_up(void) {
+    fixture *f = begin_with((cuv_yamux_config){.ping_interval_ms = 5, .ping_timeout_ms = 20});
+    size_t at = 0;
+    await_frames(f);
+    expect(f, &at, PING, SYN, 0, 1);
+    for (int i = 0; i < 2; i++) {
+        CHECK(f->closed == 0 && f->session);
+        f->session->lost_at_ms -= 30000;
+        yamux_on_timer(f->session);
+    }
+    turn(f->loop);   // no second wait
+    CHECK(f->closed == 1 && f->status == CUV_E_TIMEOUT);
+    end(f);
+}
+
 static void a_peer_that_pings_and_does_not_read_ends_the_session(void) {
     static uint8_t wire[12 * 10000];
     for (int i = 0; i < 10000; i++) cw_yamux_header_write(wire + 12 * i, &(cw_yamux_header){PING, SYN, 0, (uint32_t)i});
@@ -378,6 +394,7 @@ int main(void) {
     whatever_the_peer_says_is_a_sign_of_life();
     who_hears_something_asks_nothing();
     who_stood_still_does_not_blame_the_peer();
+    who_is_always_late_gives_a_silent_peer_up();
     a_peer_that_pings_and_does_not_read_ends_the_session();
     ten_thousand_streams();
     anything_may_come();
