@@ -138,6 +138,7 @@ void tls_opened(tls_stream *tls) {
 int cuv_tls_on_session(SSL *ssl, SSL_SESSION *session) {
     tls_stream *tls = SSL_get_app_data(ssl);
     if (!tls->name) return 0;
+    tls->ticketed = true;
     cuv_tls_session_keep(tls->context, tls->name, session);
     return 1;
 }

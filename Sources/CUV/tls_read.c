@@ -80,6 +80,13 @@ static void read_some(tls_stream *tls, cuv_buf *buf) {
     else if (step == TLS_END) cuv_stream_deliver_end(&tls->base);
 }
 
+// OpenSSL makes a buffer for writing ready when it reads a ticket, and would keep it until something is written: an idle tunnel writes nothing.
+static void give_back_buffers(tls_stream *tls) {
+    if (!tls->ticketed || !tls->ssl) return;
+    tls->ticketed = false;
+    SSL_free_buffers(tls->ssl);
+}
+
 static void read_records(tls_stream *tls) {
     if (!goes_on(tls)) return;
     cuv_loop *loop = tls->base.loop;
@@ -90,6 +97,7 @@ static void read_records(tls_stream *tls) {
     }
     while (goes_on(tls)) read_some(tls, buf);
     cuv_buf_give(loop, buf);
+    give_back_buffers(tls);
     int failed = tls->dead ? 0 : tls_leave(tls, false);
     if (failed < 0) tls_fail(tls, failed);
 }

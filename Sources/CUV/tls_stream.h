@@ -28,6 +28,7 @@ typedef struct tls_stream {
     int carrier_error;         // of a write below, to be told instead of OpenSSL's
     bool handshaking;
     bool fresh;                // no byte of the peer was seen
+    bool ticketed;             // a ticket came since buffers were given back
     bool shut_due;             // behind the handshake
     bool close_due;            // behind it too
     bool notified;             // our close_notify is out
