@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from harness.tokens import SECRET, bearer, forged, token
 from harness.usage import eventually
+from peer import wire
 from peer.agent import FakeAgent, dial_tunnel
 from peer.client import Client, fetch
 from peer.service import reply
@@ -109,6 +111,23 @@ def test_requests_of_one_address_are_limited_to_a_rate(piko, service):
     # Whoever comes again when told to is served.
     time.sleep(1)
     assert fetch(node.proxy, "web", source="127.0.0.5").status == 200
+
+
+def test_a_request_beyond_the_rate_is_refused_before_its_token_is_verified(piko, service, monkeypatch):
+    """Verifying is the dearest thing that a stranger can ask for. Whoever is let in counts once, although the verdict is waited for."""
+    monkeypatch.setattr(wire, "line_behind_endpoint", None)
+    piko.tokens = None
+    node = piko.server("--proxy.limits.requests-per-second-per-ip", "4", "--proxy.auth.hmac-secret-key", SECRET)
+    piko.agent("http", node, "web", service.addr)
+    with Client(node.proxy, source="127.0.0.5") as client:
+        good = [bearer(token({"iss": str(number)})) for number in range(4)]
+        assert [client.request("web", headers=[field]).response().status for field in good] == [200] * 4
+    with Client(node.proxy, source="127.0.0.6") as client:
+        bad = [bearer(forged({"alg": "HS256"}, {"iss": str(number)}, "a stranger's secret")) for number in range(40)]
+        statuses = [client.request("web", headers=[field]).response().status for field in bad]
+    assert set(statuses[4:]) >= {429} and statuses[:4] == [401] * 4
+    assert metric(node, 'piko_auth_rejected_total{port="proxy",reason="invalid"}') == statuses.count(401) < 40
+    assert metric(node, "piko_proxy_requests_limited_total") == statuses.count(429)
 
 
 def test_a_refused_request_with_a_body_ends_its_connection_and_no_other(piko, service):

@@ -77,7 +77,9 @@ extension ProxyConnection {
     private func beginRequest(_ bytes: UnsafeRawBufferPointer, _ count: Int, isGathered: Bool) -> Int {
         let head = proxy.requestHead
         if let fault = head.parse(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { return refuse(fault, bytes) }
-        let entry = enter(head, canWait: !isGathered)
+        // Before the token, whose verification is the dearest thing that a stranger can ask for.
+        let isLimited = isBeyondRate()
+        let entry = isLimited ? .admitted : enter(head, canWait: !isGathered)
         if case .held = entry {
             scanner.reset()
             return 0
@@ -87,7 +89,7 @@ extension ProxyConnection {
         settleReach(head)
         if requestsServed == 0, !isForwarded { proxy.arrivals &+= 1 }
         let inHand = beginExchange(headCount: count, behind: bytes.count - count)
-        if let rates = proxy.rates, rates.isOn, isBeyondRate(rates) {
+        if isLimited {
             beginRecord(head)
             handle(.upstreamRefused(.tooManyRequests))
             return count + inHand
@@ -193,9 +195,10 @@ extension ProxyConnection {
         return UnsafeRawBufferPointer(start: clientAddress!.baseAddress, count: clientAddressCount)
     }
 
-    /// Whether the client, which speaks for itself, sends more requests than it may. A request that comes again from another loop counts once.
-    private func isBeyondRate(_ rates: ClientRates) -> Bool {
-        guard moves == 0, !isForwarded, !isOfSession, !isAtMember() else { return false }
+    /// Whether the client, which speaks for itself, sends more requests than it may. A request that comes again counts once: from another loop, or
+    /// with the verdict on its token.
+    private func isBeyondRate() -> Bool {
+        guard let rates = proxy.rates, rates.isOn, moves == 0, verdict == nil, !isOfSession, !isAtMember() else { return false }
         let client = clientNetwork ?? downstream.peerAddress?.network
         clientNetwork = client
         return client.map { !rates.admits($0) } ?? false

@@ -19,6 +19,8 @@ extension ProxyConnection {
     /// - Parameter canWait: the head can be left unread.
     func enter(_ head: RequestHead, canWait: Bool) -> Entry {
         guard let gate = proxy.gate, gate.tokens.areAsked else {
+            // On a token that is asked for no more; it is not to let in the next request, should they be asked for again.
+            if verdict != nil { verdict = nil }
             keepForOthers(head)
             return .admitted
         }
