@@ -5,6 +5,7 @@
 import pytest
 
 from harness.ports import free_port
+from harness.tokens import SECRET, token
 from peer.service import Service, reply
 
 
@@ -21,6 +22,23 @@ def test_no_endpoints_are_an_empty_mapping(piko):
     node = piko.server()
     ended = piko.run("server", "status", "upstream", "endpoints", "--server.url", f"http://{node.admin}/")
     assert (ended.child.returncode, ended.out) == (0, "{}\n")
+
+
+def test_an_admin_port_that_asks_for_a_token_gets_it_from_a_flag_or_a_file(piko, tmp_path):
+    piko.tokens = None
+    node = piko.server("--cluster.node-id", "me", "--admin.auth.hmac-secret-key", SECRET)
+    file = tmp_path / "token"
+    file.write_text(f"{token()}\n")
+    for page in ("upstream endpoints", "cluster nodes", "cluster node local", "gossip nodes", "gossip node me"):
+        ask = ["server", "status", *page.split(), "--server.url", f"http://{node.admin}"]
+        assert piko.run(*ask).log == f'piko: http://{node.admin}: status 401 {{"error":"missing authorization"}}\n'
+        for way in (["--server.token", token()], ["--server.token-file", file]):
+            ended = piko.run(*ask, *way)
+            assert (ended.child.returncode, ended.log) == (0, "") and ended.out, (page, way)
+    file.write_text("two words")
+    ended = piko.run(*ask, "--server.token-file", file)
+    assert ended.child.returncode == 1
+    assert ended.log == f'piko: http://{node.admin}: server.token_file: expected a token of visible ASCII characters in "{file}"\n'
 
 
 def test_no_server_is_one_line_and_exit_1(run):
@@ -46,6 +64,7 @@ def test_a_server_that_hangs_up_is_one_line_and_exit_1(run):
     ("--server.url https://h --server.tls.cert c", "server.tls.key: expected a file, since cert is set"),
     ("--server.url https://h --server.tls.root-cas /nowhere", "https://h: server.tls.root_cas: /nowhere: No such file or directory"),
     ("--server.url h", '--server.url: expected a URL such as http://localhost:8000, got "h"'),
+    ("--server.token a --server.token-file b", "server.token_file: expected no server.token beside it"),
     ("extra", "unexpected argument: extra"),
 ])
 def test_mistakes(run, flags, error):

@@ -30,9 +30,9 @@ struct StatusQuery {
         if given.wantsVersion { throw CommandExit.text(CommandExit.version) }
         try reader.apply(given, to: &configuration)
         let path = try path(given.rest, configuration)
-        try configuration.tls.check("server.tls")
+        try configuration.check()
         do {
-            let answer = try AdminQuery.get(configuration.url, tls: configuration.tls, path: path)
+            let answer = try AdminQuery.get(path, of: configuration)
             throw CommandExit.text(try Self.text(shape(try StatusAnswer.read(answer), configuration)))
         } catch let error as PageFailure {
             throw CommandExit.failure("\(configuration.url): \(error.reason)")

@@ -3,22 +3,22 @@
 // The caller's thread waits.
 
 import Dispatch
+import PikoClient
 import PikoCore
 import PikoEngine
 import Synchronization
 
 public enum AdminQuery {
-    /// The body of a 200 answer. `path` begins with a slash. `tls`: for a URL of https, whose keys errors know as "server.tls". Not on a loop's
-    /// thread.
-    public static func get(
-        _ url: ConfiguredURL, tls: ClientTLSConfiguration, path: String, timeout: UInt64 = 15_000
-    ) throws(PageFailure) -> String {
-        let identity = try identity(url, tls)
+    /// The body of a 200 answer. `path` begins with a slash; `server` says whom to ask, and how. Not on a loop's thread.
+    public static func get(_ path: String, of server: StatusConfiguration, timeout: UInt64 = 15_000) throws(PageFailure) -> String {
+        let identity = try identity(server)
+        let token = try token(server)
         let loop = try startedLoop()
         let answer = AnswerSlot()
         loop.post {
-            var request = PageRequest(url: url, target: path, timeout: timeout)
+            var request = PageRequest(url: server.url, target: path, timeout: timeout)
             request.tls = identity
+            if !token.isEmpty { request.fields = [("authorization", "Bearer \(token)")] }
             PageExchange(request, on: loop) { answer.fill($0) }.start()
         }
         let result = answer.wait()
@@ -29,10 +29,18 @@ public enum AdminQuery {
         return reply.text
     }
 
-    private static func identity(_ url: ConfiguredURL, _ tls: ClientTLSConfiguration) throws(PageFailure) -> TLSIdentity? {
-        guard url.scheme == .https else { return nil }
+    private static func token(_ server: StatusConfiguration) throws(PageFailure) -> String {
+        do throws(DialFailure) {
+            return try TokenFile.read(server.tokenFile, otherwise: server.token, key: "server.token_file")
+        } catch {
+            throw PageFailure(reason: error.description)
+        }
+    }
+
+    private static func identity(_ server: StatusConfiguration) throws(PageFailure) -> TLSIdentity? {
+        guard server.url.scheme == .https else { return nil }
         do throws(ConfigurationError) {
-            return try TLSStore(log: Log(sink: LogSink(configuration: LogConfiguration()))).client(tls, "server.tls")
+            return try TLSStore(log: Log(sink: LogSink(configuration: LogConfiguration()))).client(server.tls, "server.tls")
         } catch {
             throw PageFailure(reason: error.message)
         }

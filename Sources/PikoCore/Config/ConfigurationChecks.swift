@@ -57,14 +57,22 @@ extension UpstreamConfiguration {
     }
 }
 
-private func checkToken(_ token: String, file: String) throws(ConfigurationError) {
-    if !token.isEmpty, !file.isEmpty { throw ConfigurationError("connect.token_file: expected no connect.token beside it") }
+/// `section` is where both keys are.
+private func checkToken(_ token: String, file: String, _ section: String) throws(ConfigurationError) {
+    if !token.isEmpty, !file.isEmpty { throw ConfigurationError("\(section).token_file: expected no \(section).token beside it") }
+}
+
+extension StatusConfiguration {
+    public func check() throws(ConfigurationError) {
+        try tls.check("server.tls")
+        try checkToken(token, file: tokenFile, "server")
+    }
 }
 
 extension AgentConfiguration {
     public func check() throws(ConfigurationError) {
         try connect.tls.check("connect.tls")
-        try checkToken(connect.token, file: connect.tokenFile)
+        try checkToken(connect.token, file: connect.tokenFile, "connect")
         for (index, listener) in listeners.enumerated() { try listener.check("listeners[\(index)]") }
     }
 }
@@ -100,7 +108,7 @@ extension ListenerConfiguration {
 extension ForwardConfiguration {
     public func check() throws(ConfigurationError) {
         try connect.tls.check("connect.tls")
-        try checkToken(connect.token, file: connect.tokenFile)
+        try checkToken(connect.token, file: connect.tokenFile, "connect")
         for (index, port) in ports.enumerated() { try port.check("ports[\(index)]") }
     }
 }

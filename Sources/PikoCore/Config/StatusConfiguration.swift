@@ -6,6 +6,10 @@
 public struct StatusConfiguration: Equatable, Sendable {
     /// The admin port.
     public var url = ConfiguredURL(host: "localhost", port: 8002)
+    /// Sent as `Authorization: Bearer TOKEN`. Empty: none.
+    public var token = ""
+    /// A file with the token. Empty: none.
+    public var tokenFile = ""
     public var tls = ClientTLSConfiguration()
     /// The node that is to answer instead. Empty: the one that is asked.
     public var forward = ""
@@ -17,6 +21,8 @@ public struct StatusConfiguration: Equatable, Sendable {
     public static var keys: [ConfigurationKey<Self>] {
         let own: [ConfigurationKey<Self>] = [
             .init("server.url", \.url, .url, "The admin port of the server."),
+            .init("server.token", \.token, .token, "Token for the server."),
+            .init("server.token_file", \.tokenFile, .path, "File with the token. Excludes the token itself."),
             .init("forward", \.forward, .nodeID, "The node that is to answer, where all nodes are behind a load balancer."),
         ]
         return own + SharedKeys.clientTLS.under("tls", \.tls).under("server", \.self)
