@@ -29,8 +29,8 @@ def site(piko, service):
     """Starts a node whose proxy port has its keys from a set; the function asks it for a page with a token."""
     piko.tokens = None
 
-    def start(endpoint, *flags):
-        node = piko.server("--proxy.auth.jwks.endpoint", endpoint, *flags)
+    def start(endpoint, *flags, **options):
+        node = piko.server("--proxy.auth.jwks.endpoint", endpoint, *flags, **options)
         piko.agent("http", node, "web", service.addr)
         ask = lambda token: fetch(node.proxy, "web", headers=[bearer(token)], timeout=20)  # noqa: E731
         ask.node = node
@@ -57,6 +57,29 @@ def test_keys_of_an_issuer_verify_its_tokens(site, chunked):
         assert error(ask(token({}, SECRET, "HS256", "a"))) == (401, "invalid token")
         assert error(ask(token({}, A, "RS256"))) == (401, "invalid token")  # no key id, and a choice of keys
         assert issuer.reads == 1
+
+
+def failed_reads(node):
+    sample = 'piko_auth_key_set_failures_total{port="proxy"} '
+    return int(next(line for line in node.ask("/metrics").body.decode().splitlines() if line.startswith(sample)).rsplit(" ", 1)[1])
+
+
+def test_an_issuer_of_https_is_believed_where_its_authority_is_the_systems(site, authority):
+    with Issuer(key_set(a=A), tls=authority.server_context(authority.identity())) as issuer:
+        ask = site(issuer.url, env={"SSL_CERT_FILE": authority.roots})
+        assert ask(signed(A, "a")).body == b"hello" and issuer.reads == 1
+        assert error(ask(signed(C, "a"))) == (401, "invalid token")
+        assert failed_reads(ask.node) == 0
+
+
+@pytest.mark.parametrize("names, trusted", [("DNS:elsewhere.example.com", True), ("IP:127.0.0.1", False)], ids=["another's", "nobody's"])
+def test_an_issuer_whose_certificate_does_not_fit_is_refused_said_and_counted(site, authority, names, trusted):
+    with Issuer(key_set(a=A), tls=authority.server_context(authority.identity(names=names))) as issuer:
+        ask = site(issuer.url, env={"SSL_CERT_FILE": authority.roots} if trusted else {"SSL_CERT_FILE": "/dev/null"})
+        line = ask.node.wait_line(lambda line: line["msg"] == "key set not read")
+        assert line["level"] == "warn" and line["section"] == "proxy.auth" and "the peer's certificate" in line["error"]
+        assert error(ask(signed(A, "a"))) == (503, "token keys unavailable")
+        assert issuer.reads == 0 and failed_reads(ask.node) >= 1
 
 
 def test_a_new_key_is_found_by_its_first_token_and_strangers_cannot_hammer_the_issuer(site):

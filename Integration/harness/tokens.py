@@ -85,9 +85,9 @@ class Everywhere:
 
 
 class Issuer:
-    """Publishes a key set over HTTP; `answer` is what it says, `reads` how often it was asked, `chunked` how it sends."""
+    """Publishes a key set over HTTP; `answer` is what it says, `reads` how often it was asked, `chunked` how it sends, `tls` the context to speak TLS by."""
 
-    def __init__(self, answer=b"{}", port=0, chunked=False):
+    def __init__(self, answer=b"{}", port=0, chunked=False, tls=None):
         self.answer, self.reads, self.status, self.chunked, self.gate = answer, 0, 200, chunked, None
         issuer = self
 
@@ -114,7 +114,9 @@ class Issuer:
         self.server.daemon_threads = True
         self.server.handle_error = lambda *_: None  # a reader that gave up
         self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/keys/?tenant=1"
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}/keys/?tenant=1"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self):

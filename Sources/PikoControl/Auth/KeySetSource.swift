@@ -19,6 +19,7 @@ final class KeySetSource {
     private let loop: EventLoop
     /// Keys when they are others than before; nil when a read has ended otherwise. Whoever waits may be answered.
     private let onEnd: (SignatureKeys?) -> Void
+    private let onFailure: () -> Void
     private var refresh: KeySetRefresh
     private var timer: Timer?
     private var lookTimer: Timer?
@@ -29,12 +30,13 @@ final class KeySetSource {
 
     init(
         _ place: KeySetPlace, _ configuration: JWKSConfiguration, name: String, log: Log, on loop: EventLoop,
-        onEnd: @escaping (SignatureKeys?) -> Void
+        onFailure: @escaping () -> Void, onEnd: @escaping (SignatureKeys?) -> Void
     ) {
         self.place = place
         self.name = name
         self.log = log
         self.loop = loop
+        self.onFailure = onFailure
         self.onEnd = onEnd
         timeout = configuration.timeout.wholeMilliseconds
         refresh = KeySetRefresh(age: configuration.cacheTTL.wholeMilliseconds)
@@ -110,6 +112,7 @@ final class KeySetSource {
     }
 
     private func fail(_ reason: String) {
+        onFailure()
         log.warn("key set not read") {
             $0.add("section", name)
             $0.add("error", reason)

@@ -21,12 +21,13 @@ final class PortTokens: Sendable {
     private let log: Log
     private let authorities = Mutex(Authorities())
     private let asks = Atomic<Bool>(false)
-    private let changes: Version
+    private let changes: Count
+    private let failures: Count
     private let refusals = Mutex([UInt64](repeating: 0, count: TokenFault.allCases.count))
 
     /// A number that goes up.
-    private final class Version: Sendable {
-        let number = Atomic<UInt64>(1)
+    private final class Count: Sendable {
+        let number = Atomic<UInt64>(0)
         func advance() { number.add(1, ordering: .sequentiallyConsistent) }
     }
 
@@ -34,7 +35,8 @@ final class PortTokens: Sendable {
     init(port: String, _ auth: AuthConfiguration, tenants: [TenantConfiguration] = [], log: Log) throws(ConfigurationError) {
         self.port = port
         self.log = log
-        changes = Version()
+        changes = Count()
+        failures = Count()
         install(try make(auth, tenants))
     }
 
@@ -56,6 +58,9 @@ final class PortTokens: Sendable {
 
     /// By fault, so far.
     var refused: [(TokenFault, UInt64)] { refusals.withLock { counts in TokenFault.allCases.map { ($0, counts[Int($0.rawValue)]) } } }
+
+    /// Reads of key sets that failed, so far.
+    var failedReads: UInt64 { failures.number.load(ordering: .relaxed) }
 
     // MARK: Configuration
 
@@ -85,8 +90,8 @@ final class PortTokens: Sendable {
     }
 
     private func authority(_ auth: AuthConfiguration, _ name: String) throws(ConfigurationError) -> TokenAuthority {
-        let changes = changes
-        return try TokenAuthority(auth, name: name, log: log) { changes.advance() }
+        let (changes, failures) = (changes, failures)
+        return try TokenAuthority(auth, name: name, log: log, onKeys: { changes.advance() }, onFailure: { failures.advance() })
     }
 
     @discardableResult
@@ -136,11 +141,13 @@ final class NodeTokens: Sendable {
 }
 
 extension PrometheusText {
-    /// Requests turned away for their tokens: not of the original.
+    /// Requests turned away for their tokens, and key sets that could not be read: not of the original.
     mutating func add(_ tokens: NodeTokens) {
         begin("piko_auth_rejected_total", .counter, "Requests and agents turned away for their token.")
         for port in tokens.all {
             for (fault, count) in port.refused { sample([("port", port.port), ("reason", fault.label)], count) }
         }
+        begin("piko_auth_key_set_failures_total", .counter, "Reads of a key set that failed; the keys at hand stayed.")
+        for port in tokens.all { sample([("port", port.port)], port.failedReads) }
     }
 }

@@ -36,16 +36,21 @@ final class TokenAuthority: Sendable {
     private let queue = DispatchQueue(label: "piko.tokens")
     /// Whoever remembers answers is to forget them: the keys are others.
     private let onKeys: @Sendable () -> Void
+    private let onFailure: @Sendable () -> Void
 
     /// - Parameters:
     ///   - name: of the section, such as `proxy.auth`.
     ///   - onKeys: the key set has changed; on the control loop.
+    ///   - onFailure: it could not be read; on the control loop.
     /// - Throws: a key that is none; the line names it.
-    init(_ configuration: AuthConfiguration, name: String, log: Log, onKeys: @escaping @Sendable () -> Void) throws(ConfigurationError) {
+    init(
+        _ configuration: AuthConfiguration, name: String, log: Log, onKeys: @escaping @Sendable () -> Void, onFailure: @escaping @Sendable () -> Void
+    ) throws(ConfigurationError) {
         self.name = name
         self.configuration = configuration
         self.log = log
         self.onKeys = onKeys
+        self.onFailure = onFailure
         let keys = configuration.jwks.endpoint.isEmpty ? try SignatureKeys(configuration, name: name) : nil
         state = Mutex(State(verifier: TokenVerifier(rules: TokenRules(configuration), keys: keys)))
     }
@@ -103,7 +108,7 @@ final class TokenAuthority: Sendable {
     func start(on loop: EventLoop) {
         guard let place = KeySetPlace(configuration.jwks.endpoint) else { return }
         let face = LoopBound<KeySetSource>(on: loop)
-        let source = KeySetSource(place, configuration.jwks, name: name, log: log, on: loop) { [weak self] in self?.take($0) }
+        let source = KeySetSource(place, configuration.jwks, name: name, log: log, on: loop, onFailure: onFailure) { [weak self] in self?.take($0) }
         face.value = source
         state.withLock { $0.source = face }
         source.start()
