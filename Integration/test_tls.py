@@ -4,9 +4,11 @@
 
 import itertools
 import json
+import pathlib
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -15,7 +17,7 @@ from harness.usage import eventually
 from peer import tls
 from peer.client import Client, fetch
 from peer.service import Service, reply
-from peer.wire import Wire, connect
+from peer.wire import Ended, Wire, connect
 
 PORTS = ("proxy", "upstream", "admin")
 
@@ -166,6 +168,58 @@ def test_a_node_that_nobody_vouches_for_is_not_asked(piko, authority, identity, 
     assert fetch(first.proxy, "web").status == 502
     first.wait_line(lambda line: line["msg"] == "node not reached" and "the peer's certificate" in line["error"])
     assert service.requests.empty()
+
+
+def counted(node, sample):
+    lines = node.ask("/metrics").body.decode().splitlines()
+    return sum(int(line.rsplit(" ", 1)[1]) for line in lines if line.rsplit(" ", 1)[0] == sample)
+
+
+@pytest.mark.parametrize("wrong", ["its certificate", "what it takes from others"])
+def test_a_node_that_does_not_fit_is_left_alone_until_it_does(piko, authority, tmp_path, service, wrong):
+    """Others that have the endpoint get its requests, without a dial of the wrong one for each; new certificate files mend it."""
+    stranger = type(authority)(tmp_path, "stranger")
+    towards = [word for port in ("proxy", "admin") for word in (f"--{port}.tls.client.root-cas", authority.roots)]
+    ours = authority.identity()
+    towards += ours.flags("proxy.tls.client")
+    front = secure(piko, authority, PORTS, *towards, identity=authority.identity())
+    join = ["--cluster.join", front.gossip, *towards]
+    good = secure(piko, authority, PORTS, *join, identity=authority.identity())
+    replaced = authority.identity() if wrong == "what it takes from others" else stranger.identity()
+    if wrong == "its certificate":
+        odd = secure(piko, stranger, PORTS, *join, identity=replaced)
+    else:
+        cas = tmp_path / "cas.pem"
+        cas.write_bytes(pathlib.Path(stranger.roots).read_bytes())
+        odd = secure(piko, authority, PORTS, "--proxy.tls.client-cas", str(cas), *join, identity=replaced)
+    agent(piko, authority, good, service)
+    piko.until(piko.agent("http", url(odd, "upstream"), "web", service.addr, "--connect.tls.insecure-skip-verify", wait=False),
+               lambda: odd.listeners("web") == 1)
+    eventually(lambda: sum(item["upstreams"] for item in front.nodes) == 2)
+    began = time.monotonic()
+    assert [fetch(front.proxy, "web").status for _ in range(60)] == [200] * 60
+    # One dial of each loop in five seconds.
+    most = (int((time.monotonic() - began) / 5) + 1) * piko.loops
+    refused = counted(front, "piko_tls_node_failures_total")
+    assert 1 <= refused <= most and 1 <= counted(odd, 'piko_tls_handshake_failures_total{port="proxy"}')
+    assert counted(odd, "piko_upstreams_upstream_requests_total") == 0
+    if wrong == "its certificate":
+        line = front.wait_line(lambda line: line["msg"] == "node not reached")
+        assert "the peer's certificate" in line["error"] and line["port"] == int(odd.proxy.rpartition(":")[2])
+        replaced.replace(authority.identity())
+        tls.trusted.update((getattr(odd, port), authority.context()) for port in PORTS)
+    else:
+        odd.wait_line(lambda line: line["msg"] == "handshake failed" and "the peer's certificate" in line["error"])
+        cas.write_bytes(pathlib.Path(authority.roots).read_bytes())
+    eventually(lambda: fetch(front.proxy, "web").status == 200 and asked(odd), 30)
+
+
+def asked(node):
+    """Whether a request reached one of its tunnels; while its certificate changes nobody can ask."""
+    try:
+        return counted(node, "piko_upstreams_upstream_requests_total") > 0
+    except (OSError, Ended):
+        return False
 
 
 def test_a_certificate_is_required_where_its_authorities_are_named(piko, authority, service, tmp_path):

@@ -50,6 +50,8 @@ public final class ConnectionPool {
     public let isOfNode: Bool
     /// The sessions to the same node; nil: it is a service.
     var sessions: NodeSessions?
+    /// Whoever answers there is not whom we trust, or does not trust us.
+    var onTLSFailure: (() -> Void)?
     private let loop: EventLoop
     private let log: Log
     /// The one idle for the longest time is first.
@@ -146,6 +148,7 @@ public final class ConnectionPool {
             wish.receiver.upstreamDidOpen(OpenedUpstream(connection, isReused: false, pool: self))
         case .failure(let error):
             report(error)
+            if error.isTLS { onTLSFailure?() }
             wish.receiver.upstreamDidFail(failure(error))
         }
     }

@@ -20,7 +20,7 @@ final class ServerLoop: EndingLoop {
     let metrics = ProxyMetrics()
     private(set) lazy var upstreams = TunnelUpstreams(server: self)
     private(set) lazy var otherNodes = NodePool(
-        loop: loop, log: node.log.named("proxy"), tls: node.tls.nodes, streamsPerSession: node.tunnelSettings.maxStreams)
+        loop: loop, log: node.log.named("proxy"), tls: node.tls, streamsPerSession: node.tunnelSettings.maxStreams)
     private(set) lazy var memberSessions = MemberSessions(server: self)
     private(set) var isDraining = false
     private var listeners: [Listener] = []

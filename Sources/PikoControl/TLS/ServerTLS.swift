@@ -47,6 +47,8 @@ struct ServerTLS: Sendable {
     /// Towards their admin ports.
     var admins: TLSIdentity?
     var refusals: TLSCounter?
+    /// Dials of their proxy ports that failed for TLS.
+    let unfitNodes = TLSCounter()
 
     init() {}
 
@@ -75,6 +77,8 @@ extension PrometheusText {
         guard !tls.ports.isEmpty || tls.nodes != nil || tls.admins != nil else { return }
         begin("piko_tls_handshake_failures_total", .counter, "Connections whose TLS handshake failed.")
         for port in tls.ports { sample([("port", port.name)], port.failures.value) }
+        begin("piko_tls_node_failures_total", .counter, "Connections to other nodes that failed for TLS; such a node gets no requests for 5 s.")
+        sample(tls.unfitNodes.value)
         add(refusedCertificates: tls.refusals?.value ?? 0)
     }
 }

@@ -25,6 +25,9 @@ final class NodePool {
     /// Idle connections to one node.
     static let mostIdle = 256
 
+    /// Milliseconds that a node is not tried again whose TLS does not fit ours.
+    private static let unfitTime: UInt64 = 5_000
+
     private struct Entry {
         let address: String
         /// nil: the address is none.
@@ -39,15 +42,20 @@ final class NodePool {
     /// All that have not closed yet.
     let sessions: NodeSessionResidents
     private var entries: [String: Entry] = [:]
+    /// Until when a node is not tried, in the loop's milliseconds.
+    private var unfit: [String: UInt64] = [:]
+    /// Times that a node turned out to be unfit, on all loops.
+    private let unfitCount: TLSCounter
     /// Requests of pools that are no more, until their node is forgotten.
     private var earlier: [String: UInt64] = [:]
     private var earlierShared: [String: UInt64] = [:]
 
     /// - Parameter streamsPerSession: how many requests may share a session with another node at once.
-    init(loop: EventLoop, log: Log, tls: TLSIdentity?, streamsPerSession: UInt32) {
+    init(loop: EventLoop, log: Log, tls: ServerTLS, streamsPerSession: UInt32) {
         self.loop = loop
         self.log = log
-        self.tls = tls
+        self.tls = tls.nodes
+        unfitCount = tls.unfitNodes
         sessions = NodeSessionResidents(on: loop)
         var settings = TunnelSettings(isClient: true)
         settings.maxStreams = streamsPerSession
@@ -78,8 +86,22 @@ final class NodePool {
         settings.node = node.id
         settings.tls = tls
         let pool = ConnectionPool(settings, loop: loop, log: log)
+        pool.onTLSFailure = { [weak self] in self?.isUnfit(node.id) }
         pool.sessions = NodeSessions(to: node.id, at: place, tls: tls, settings: sessionSettings, residents: sessions, log: log)
         return pool
+    }
+
+    /// Nodes that get no request now, whatever tunnels they have: their certificate is not one we trust, or ours none they trust. New files on
+    /// either side may end that at any time, so one request a while finds out.
+    var unfitNodes: [String] {
+        if unfit.isEmpty { return [] }
+        unfit = unfit.filter { $0.value > loop.now }
+        return Array(unfit.keys)
+    }
+
+    private func isUnfit(_ id: String) {
+        unfit[id] = loop.now &+ Self.unfitTime
+        unfitCount.add()
     }
 
     /// Requests sent to each node.

@@ -91,7 +91,7 @@ final class TunnelUpstreams: UpstreamProvider {
     private func forward(
         _ request: UpstreamRequest, for receiver: any UpstreamReceiver, otherwise failure: ProxyError
     ) -> UpstreamAnswer {
-        var tried = request.triedNodes
+        var tried = request.triedNodes + server.otherNodes.unfitNodes
         for _ in 0..<Self.attempts {
             let choice = server.node.cluster.select(
                 endpoint: request.endpoint, isHostName: request.isHostName, excluding: tried, using: &random)
@@ -112,7 +112,7 @@ final class TunnelUpstreams: UpstreamProvider {
     func isTurnOfOthers(_ request: UpstreamRequest) -> Bool {
         guard spreads, !request.localOnly, request.selected == nil else { return false }
         let others = server.node.cluster.remoteListeners(
-            request.endpoint, isHostName: request.isHostName, excluding: request.triedNodes)
+            request.endpoint, isHostName: request.isHostName, excluding: request.triedNodes + server.otherNodes.unfitNodes)
         guard others > 0 else { return false }
         let here = server.node.registry.count(
             endpoint: request.endpoint, isHostName: request.isHostName, excluding: request.tried)
