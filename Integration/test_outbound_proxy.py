@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from harness.certificates import Armour
+from harness.piko import Piko
 from harness.proxies import PASSWORD, USER, Squid, Tinyproxy
 from harness.usage import eventually
 from peer.client import fetch
@@ -104,6 +106,48 @@ def test_agent_and_forward_through_squid_which_alone_knows_the_name(piko, squid,
     eventually(lambda: node.listeners("echo") == 1)
     forward = piko.forward(named(node.proxy_url), "echo", *login, env=variables)
     assert talks(forward)
+
+
+@pytest.fixture
+def armoured(tmp_path, loops, authority):
+    """Starts nodes that speak TLS on every port, with a certificate for the name that only squid knows, too."""
+    armour = Armour.__new__(Armour)
+    armour.authority = authority
+    armour.identity = authority.identity(names="DNS:piko.test,IP:127.0.0.1")
+    piko = Piko(tmp_path, loops, armour)
+    yield piko
+    piko.stop()
+
+
+@pytest.mark.parametrize("kind", ["tinyproxy", "squid", "squid by TLS"])
+def test_tls_with_the_server_runs_inside_what_the_proxy_connects(armoured, tinyproxy, squid, service, echo, kind):
+    """The proxy passes on what it cannot read; spoken to by TLS itself, there is TLS inside TLS."""
+    service.handler = reply(body=b"x" * 3_000_000)
+    node = armoured.server()
+    proxy = tinyproxy() if kind == "tinyproxy" else squid
+    login = ["--connect.proxy-url", {"tinyproxy": proxy.url, "squid": squid.login, "squid by TLS": squid.secure_login}[kind]]
+    name = named if proxy is squid else str
+    # The roots of the server's certificate are configured, those of the proxy's are the system's.
+    variables = env(SSL_CERT_FILE=str(squid.cert))
+    armoured.agent("http", name(node.upstream_url), "web", service.addr, *login, env=variables)
+    armoured.agent("tcp", name(node.upstream_url), "echo", echo, *login, env=variables)
+    eventually(lambda: node.listeners("web") == node.listeners("echo") == 1)
+    forward = armoured.forward(name(node.proxy_url), "echo", *login, env=variables)
+    for _ in range(3):
+        assert fetch(node.proxy, "web", "/", "POST", body=b"y" * 300_000).body == b"x" * 3_000_000
+        assert talks(forward, b"z" * 500_000)
+    if proxy is not squid:
+        assert proxy.seen.count(node.upstream) >= 2 and node.proxy in proxy.seen
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+def test_a_server_behind_the_proxy_is_trusted_for_its_own_certificate_only(armoured, authority, squid, service, secure):
+    armoured.armour.identity = authority.identity()   # not for the name that squid knows
+    node = armoured.server()
+    login = ["--connect.proxy-url", squid.secure_login if secure else squid.login]
+    agent = armoured.agent("http", named(node.upstream_url), "web", service.addr, *login, wait=False, env=env(SSL_CERT_FILE=str(squid.cert)))
+    line = agent.wait_line(lambda line: line["msg"] == "not connected to server")
+    assert line["error"] == "the peer's certificate: hostname mismatch" and node.listeners("web") == 0
 
 
 def test_a_proxy_whose_certificate_is_nobodys_is_not_trusted(piko, squid):
