@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+# What a token costs a request once it was verified: CPU of server and agent beside that of the same chain without tokens, under the same load, in
+# turn. The figure of the issue is for one loop; with more the measurement is made and shown. Start and memory are measured by the benchmarks.
+
+import os
+import re
+import statistics
+import subprocess
+
+import pytest
+
+from harness.real import Nginx
+from harness.tokens import ec_key, pem, rsa_key, token
+from peer import wire
+
+pytestmark = pytest.mark.alone
+
+BOUND = 1.1
+ROUNDS = 9
+QUIET = "--proxy.access-log.disable"
+SECRET = "a secret of this test"
+CLAIMS = {"iss": "https://issuer.example.com/", "aud": ["piko", "other"], "sub": "a client", "exp": 4_000_000_000, "piko": {"endpoints": ["web", "other"]}}
+
+
+def key(kind):
+    """What signs, what the server is told, and the algorithm."""
+    if kind == "hmac":
+        return SECRET, ["hmac-secret-key", SECRET], "HS256"
+    private = rsa_key() if kind == "rsa" else ec_key()
+    return private, [f"{'rsa' if kind == 'rsa' else 'ecdsa'}-public-key", pem(private)], "RS256" if kind == "rsa" else "ES256"
+
+
+def cpu(processes):
+    """Nanoseconds that the threads of the processes have run."""
+    total = 0
+    for process in processes:
+        for task in os.listdir(f"/proc/{process.pid}/task"):
+            with open(f"/proc/{process.pid}/task/{task}/schedstat") as file:
+                total += int(file.read().split()[0])
+    return total
+
+
+def microseconds(processes, addr, *fields):
+    """CPU of the processes for a request, under load of 32 connections."""
+    before = cpu(processes)
+    command = ["wrk", "-t", "1", "-c", "32", "-d", "1s", "-H", "Host: web.example.com", *fields, f"http://{addr}/hello"]
+    text = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "Socket errors" not in text and "Non-2xx" not in text, text
+    return (cpu(processes) - before) / 1000 / int(re.search(r"(\d+) requests in", text).group(1))
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "service").mkdir()
+    service = Nginx(tmp_path / "service")
+    (service.www / "hello").write_text("Hello World!")
+    yield service
+    service.kill()
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("kind", ["hmac", "rsa", "ecdsa"])
+def test_a_verified_token_costs_next_to_nothing_the_second_time(piko, files, loops, capsys, monkeypatch, kind):
+    monkeypatch.setattr(wire, "line_behind_endpoint", None)
+    piko.tokens = None
+    private, auth, algorithm = key(kind)
+    good = token(CLAIMS, private, algorithm)
+    flags = [word for port in ("proxy", "upstream") for word in (f"--{port}.auth.{auth[0]}", auth[1], f"--{port}.auth.audience", "piko")]
+    chains = []
+    for more, login in (([], []), (flags, ["--connect.token", good])):
+        node = piko.server(QUIET, *more)
+        chains.append((node, [node, piko.agent("http", node, "web", files.addr, "--access-log.disable", *login)]))
+    (plain, plain_chain), (guarded, guarded_chain) = chains
+    field = ["-H", f"x-piko-authorization: Bearer {good}"]
+    microseconds(plain_chain, plain.proxy)  # warm
+    microseconds(guarded_chain, guarded.proxy, *field)
+    pairs = [(microseconds(plain_chain, plain.proxy), microseconds(guarded_chain, guarded.proxy, *field)) for _ in range(ROUNDS)]
+    ratio = statistics.median(with_ / without for without, with_ in pairs)
+    with capsys.disabled():
+        print(f"\n{kind}: without, with a token (us a request): {', '.join(f'{one:.1f} {two:.1f}' for one, two in pairs)}; median ratio {ratio:.2f}")
+    if loops == 1:
+        assert ratio <= BOUND, pairs
