@@ -16,7 +16,7 @@ from peer import wire
 pytestmark = pytest.mark.alone
 
 BOUND = 1.1
-ROUNDS = 9
+ROUNDS = 11
 QUIET = "--proxy.access-log.disable"
 SECRET = "a secret of this test"
 CLAIMS = {"iss": "https://issuer.example.com/", "aud": ["piko", "other"], "sub": "a client", "exp": 4_000_000_000, "piko": {"endpoints": ["web", "other"]}}
