@@ -47,6 +47,8 @@ def pytest_collection_modifyitems(config, items):
         unwanted.add("long")
     if config.getoption("tls"):
         unwanted.add("plain")
+    if config.getoption("tokens"):
+        unwanted.add("tokenless")
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unwanted)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]

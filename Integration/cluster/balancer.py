@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # A real HAProxy in front of the nodes: one frontend for clients, one for agents, a check of /ready every 100 ms.
 # What it believes of a node is asked over its own socket.
+# Where nodes speak TLS: agents talk to them through it; clients' connections end here, plain at one port and TLS at another, and go on in TLS.
 
 import signal
 import socket
@@ -31,6 +32,7 @@ defaults
 frontend clients
   mode {mode}
   bind 127.0.0.1:{proxy}
+{secure}
   default_backend proxies
 frontend agents
   mode tcp
@@ -48,15 +50,19 @@ backend upstreams
 class Balancer(Process):
     """`mode`: http balances each request, tcp each connection. `cut`: end a node's connections when its check fails."""
 
-    def __init__(self, directory, members, mode="http", cut=False):
-        self.proxy, self.upstream = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    def __init__(self, directory, members, mode="http", cut=False, armour=None):
+        self.proxy, self.upstream, self.secure = (f"127.0.0.1:{free_port()}" for _ in range(3))
+        self.scheme = "https" if armour else "http"
         self.place = tempfile.mkdtemp(prefix="piko-balancer-", dir="/tmp")
         config = directory / "haproxy.cfg"
-        lines = {port: "\n".join(f"  server {m.id} {m.address(port)} port {m.address('admin').rpartition(':')[2]}" for m in members)
+        check = f"check-ssl verify required ca-file {armour.authority.roots}" if armour else ""
+        options = {"proxy": f"ssl {check}" if armour else "", "upstream": check}
+        lines = {port: "\n".join(f"  server {m.id} {m.address(port)} port {m.address('admin').rpartition(':')[2]} {options[port]}" for m in members)
                  for port in ("proxy", "upstream")}
         config.write_text(CONFIG.format(
             socket=self.socket, mode=mode, cut="on-marked-down shutdown-sessions" if cut else "",
             proxy=self.proxy.rpartition(":")[2], upstream=self.upstream.rpartition(":")[2],
+            secure=f"  bind {self.secure} ssl crt {armour.bundle} alpn http/1.1" if armour else "",
             proxies=lines["proxy"], upstreams=lines["upstream"]))
         super().__init__(["haproxy", "-db", "-f", config], directory, "haproxy")
 
@@ -66,11 +72,11 @@ class Balancer(Process):
 
     @property
     def upstream_url(self):
-        return f"http://{self.upstream}"
+        return f"{self.scheme}://{self.upstream}"
 
     @property
     def proxy_url(self):
-        return f"http://{self.proxy}"
+        return f"https://{self.secure}" if self.scheme == "https" else f"http://{self.proxy}"
 
     def up(self, member):
         """Whether both backends send to the node."""

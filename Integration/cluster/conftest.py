@@ -33,12 +33,12 @@ def result(request, loops, seed):
 
 
 @pytest.fixture
-def scene(request, tmp_path, loops, result):
+def scene(request, tmp_path, loops, armour, result):
     """Makes the scene of a fault: scene(size=3, ...). Everything ends with the test."""
     made = []
 
     def make(**options):
-        made.append(Scene(tmp_path, loops, result, **options))
+        made.append(Scene(tmp_path, loops, result, armour=armour, **options))
         return made[-1].start()
 
     yield make

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Stands in front of a node's proxy port, as its advertised address: passes bytes on, and can tell the session of another node from its plain
-# connections: refuse it as a node does that knows no sessions, or cut it.
+# connections: refuse it as a node does that knows no sessions, or cut it. Where nodes speak TLS it ends theirs and speaks its own.
 
+import contextlib
 import socket
 import threading
 
+from peer.tls import TLSSocket
 from peer.wire import Wire, address, connect
 
 SESSION = b"GET /_piko/v1/node "
@@ -12,9 +14,10 @@ NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Leng
 
 
 class Gate:
-    """`addr`: advertise this; `behind`: the node's own address, set before anybody comes."""
+    """`addr`: advertise this; `behind`: the node's own address and `context`: that of its TLS, both set before anybody comes."""
 
     def __init__(self):
+        self.context = None
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.addr = "127.0.0.1:%d" % self.listener.getsockname()[1]
         self.behind = None
@@ -36,6 +39,8 @@ class Gate:
 
     def serve(self, near):
         try:
+            if self.context:
+                near.sock = TLSSocket(near.sock, self.context, server=True)
             first = near.read_some()
             if first.startswith(SESSION):
                 self.asked += 1
@@ -47,7 +52,7 @@ class Gate:
             far = Wire(connect(self.behind), keep=False)
             far.settimeout(None)
             self.wires.append(far)
-            far.send(first)
+            far.sock.sendall(first)
             if first.startswith(SESSION):
                 self.sessions.append((near, far))
             threading.Thread(target=self.pass_on, args=(far, near), daemon=True).start()
@@ -58,7 +63,7 @@ class Gate:
     def pass_on(self, source, sink):
         try:
             while data := source.read_some():
-                sink.send(data)
+                sink.sock.sendall(data)
             sink.shut() if source.how == "end" else sink.reset()
         except OSError:
             pass
@@ -66,9 +71,9 @@ class Gate:
     def cut(self):
         """Resets the sessions, at both ends."""
         sessions, self.sessions = self.sessions, []
-        for near, far in sessions:
-            near.reset()
-            far.reset()
+        for wire in (wire for session in sessions for wire in session):
+            with contextlib.suppress(OSError):  # the thread that passes bytes on has seen the other's end and closed this one
+                wire.reset()
 
     def close(self):
         self.listener.close()
@@ -84,6 +89,7 @@ class Gate:
 
 def gated(piko, gate, *flags):
     """A front node, and a node of its cluster behind the gate."""
+    gate.context = piko.armour.server_context if piko.armour else None
     front = piko.server()
     home = piko.server("--cluster.join", front.gossip, "--proxy.advertise-addr", gate.addr, *flags)
     gate.behind = home.proxy

@@ -11,6 +11,9 @@ from harness.piko import Node
 from peer.wire import Ended
 
 
+KEY = "a5" * 32  # of gossip, where the run has TLS
+
+
 class Member:
     """A node's place in the cluster; `process` is who holds it now, dead or alive."""
 
@@ -26,9 +29,11 @@ class Member:
 
     def start(self, wait=True):
         place, piko = self.cluster.place, self.cluster.piko
-        flags = [*place.flags(self.number), "--cluster.node-id", self.id, *self.cluster.join_flags(self), *self.cluster.flags]
+        addrs = [self.address(port) for port in ("proxy", "upstream", "admin")]
+        flags = [*place.flags(self.number), "--cluster.node-id", self.id, *self.cluster.join_flags(self), *piko.guarded(*addrs), *self.cluster.flags]
         self.process = piko.start(Node, self.id, piko.looped("server", *flags), prefix=place.prefix(self.number))
-        self.process.proxy, self.process.upstream, self.process.admin = (self.address(port) for port in ("proxy", "upstream", "admin"))
+        self.process.proxy, self.process.upstream, self.process.admin = addrs
+        self.process.scheme = piko.scheme
         if wait:
             self.wait()
 
@@ -92,7 +97,8 @@ class Cluster:
         if self.size == 1:
             return []
         others = [self.place.gossip(number) for number in range(self.size) if number != member.number]
-        return ["--cluster.gossip.bind-addr", self.place.gossip(member.number), "--cluster.join", ",".join(others)]
+        keys = ["--cluster.gossip.keys", KEY] if self.piko.armour else []
+        return ["--cluster.gossip.bind-addr", self.place.gossip(member.number), "--cluster.join", ",".join(others), *keys]
 
     def start(self, members=None):
         """All at once: none is ready before it found another."""

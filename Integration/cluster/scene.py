@@ -27,18 +27,18 @@ listeners:
 class Scene:
     """`grace`: seconds that nodes and agents have to leave. `cut`: the balancer ends the connections of a node that it gives up."""
 
-    def __init__(self, directory, loops, result, size=3, agents=2, grace=5, mode="http", cut=False, place=None, flags=()):
+    def __init__(self, directory, loops, result, size=3, agents=2, grace=5, mode="http", cut=False, place=None, flags=(), armour=None):
         self.directory = directory
         self.result = result
         self.grace = grace
         self.agent_count = agents
         self.rng = random.Random(result["seed"])
         self.place = place or Loopback()
-        self.piko = Piko(directory, loops)
+        self.piko = Piko(directory, loops, armour)
         self.service = Service(directory)
         flags = ["--proxy.access-log.disable", "--grace-period", f"{grace}s", *flags]
         self.cluster = Cluster(self.piko, self.place, size, flags)
-        self.balancer_options = {"mode": mode, "cut": cut}
+        self.balancer_options = {"mode": mode, "cut": cut, "armour": armour}
         self.balancer = self.forward = self.load = self.streams = None
         self.agents = []
         self.leavings = []
@@ -57,7 +57,7 @@ class Scene:
         return self
 
     def start_agent(self):
-        command = self.piko.looped("agent", "start", "--config.path", self.config)
+        command = self.piko.looped("agent", "start", "--config.path", self.config, *self.piko.dialling)
         agent = self.piko.start(PikoProcess, "agent", command)
         self.agents.append(agent)
         return agent
@@ -85,7 +85,7 @@ class Scene:
 
     def run_load(self, workers=12, rate=40, streams=4):
         """Starts load on the balancer and, with `streams`, as many TCP connections through a forward of ours."""
-        self.load = Load(self.directory, self.balancer.proxy, "web", workers, rate, self.result["seed"])
+        self.load = Load(self.directory, self.balancer.proxy, "web", workers, rate, self.result["seed"], self.piko.tokens)
         if streams:
             self.forward = self.piko.forward(self.balancer.proxy_url, "echo", "--grace-period", "2s")
             self.streams = Streams(self.directory, self.forward.addr, 1, streams)

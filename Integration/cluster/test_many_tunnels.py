@@ -33,7 +33,7 @@ def start_agents(scene, total):
     for half in range(2):
         config = scene.directory / f"many-{half}.yaml"
         config.write_text(HEAD % scene.balancer.upstream_url + "".join(LINE % (number, scene.service.web) for number in range(half, total, 2)))
-        scene.agents.append(scene.piko.start(PikoProcess, "many", scene.piko.looped("agent", "start", "--config.path", config)))
+        scene.agents.append(scene.piko.start(PikoProcess, "many", scene.piko.looped("agent", "start", "--config.path", config, *scene.piko.dialling)))
 
 
 def watch(members, seconds):

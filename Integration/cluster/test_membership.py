@@ -38,9 +38,11 @@ def start(piko, name, *flags, **options):
 def restart(piko, node, name, *flags):
     """The same node again, at the same addresses."""
     words = ["server", "--cluster.node-id", name, "--proxy.bind-addr", node.proxy, "--upstream.bind-addr", node.upstream,
-             "--admin.bind-addr", node.admin, "--cluster.gossip.bind-addr", node.gossip, *flags]
+             "--admin.bind-addr", node.admin, "--cluster.gossip.bind-addr", node.gossip,
+             *piko.guarded(node.proxy, node.upstream, node.admin), *flags]
     again = piko.start(Node, name, piko.looped(*words))
     again.proxy, again.upstream, again.admin, again.gossip = node.proxy, node.upstream, node.admin, node.gossip
+    again.scheme = node.scheme
     piko.until(again, lambda: again.ready)
     return again
 

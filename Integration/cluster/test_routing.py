@@ -48,7 +48,7 @@ def test_the_service_sees_the_client_once_and_nothing_of_the_hop(pair, service):
     assert ask(front.proxy, [("User-Agent", "x/1")], "127.0.0.3", "/a%2Fb?c=d").status == 200
     head = service.request().head
     assert head.target == b"/a%2Fb?c=d" and head.get("host") == b"web.example.com" and head.get("user-agent") == b"x/1"
-    assert head.get("x-forwarded-for") == b"127.0.0.3" and head.get("x-forwarded-proto") == b"http"
+    assert head.get("x-forwarded-for") == b"127.0.0.3" and head.get("x-forwarded-proto") == front.scheme.encode()
     assert head.get("x-forwarded-host") == b"web.example.com" and head.get("x-piko-forward") == b"true"
     assert head.get("x-piko-node") is None and head.get("x-piko-refused") is None
 

@@ -13,7 +13,8 @@ from harness.real import Nginx
 
 from .test_routing import knows
 
-pytestmark = pytest.mark.alone
+# The figure is one of plain text and open ports.
+pytestmark = [pytest.mark.alone, pytest.mark.plain, pytest.mark.tokenless]
 
 BOUND = 1.6
 ROUNDS = 5

@@ -64,9 +64,10 @@ class Service:
 
 
 class Load(Program):
-    def __init__(self, directory, addr, endpoint, workers=12, rate=40, seed=0):
+    def __init__(self, directory, addr, endpoint, workers=12, rate=40, seed=0, tokens=None):
         self.path = directory / "requests"
-        super().__init__(directory, "load", *spread(addr), endpoint, self.path, "--workers", workers, "--rate", rate, "--seed", seed)
+        token = ["--token", tokens.token] if tokens else []
+        super().__init__(directory, "load", *spread(addr), endpoint, self.path, "--workers", workers, "--rate", rate, "--seed", seed, *token)
         eventually(lambda: self.path.exists() and self.path.stat().st_size > 0, what="load that runs")
 
     def count(self):

@@ -79,10 +79,11 @@ class Armour:
     """TLS on every port of the nodes that a test run shares, and towards them."""
 
     PORTS = ("proxy", "upstream", "admin")
+    NAMESPACES = "".join(f",IP:10.{net}.0.{10 + number}" for net in (77, 78) for number in range(3))  # of cluster/place.py
 
     def __init__(self, directory):
         self.authority = Authority(directory)
-        self.identity = self.authority.identity()
+        self.identity = self.authority.identity(NAMES + self.NAMESPACES)
 
     @property
     def server(self):
@@ -96,3 +97,15 @@ class Armour:
     @property
     def context(self):
         return self.authority.context()
+
+    @property
+    def server_context(self):
+        """Of an end of a test's own that a node or an agent dials."""
+        return self.authority.server_context(self.identity)
+
+    @property
+    def bundle(self):
+        """Certificate and key in one file, as HAProxy wants them."""
+        path = pathlib.Path(f"{self.identity.cert}.both")
+        path.write_bytes(b"".join(pathlib.Path(part).read_bytes() for part in (self.identity.cert, self.identity.key)))
+        return path

@@ -50,6 +50,10 @@ class Node(PikoProcess):
     def upstream_url(self):
         return f"{self.scheme}://{self.upstream}"
 
+    @property
+    def admin_url(self):
+        return f"{self.scheme}://{self.admin}"
+
     def ask(self, path):
         """The response of the admin port."""
         return fetch(self.admin, "admin", path)
@@ -101,6 +105,21 @@ class Piko:
         return process
 
     @property
+    def scheme(self):
+        return "https" if self.armour else "http"
+
+    def guarded(self, *addrs):
+        """Flags of a server whose three ports these are: TLS and tokens, where the run has them; our own clients know of it."""
+        if self.armour:
+            tls.trusted.update((addr, self.armour.context) for addr in addrs)
+        return [*(self.armour.server if self.armour else []), *self.server_tokens]
+
+    @property
+    def dialling(self):
+        """Flags of agents and forwards that go to such a server."""
+        return [*self.connect_token, *self.trust]
+
+    @property
     def trust(self):
         return self.armour.client if self.armour else []
 
@@ -111,12 +130,9 @@ class Piko:
         proxy, upstream, admin, gossip = (spell(host, free_port()) for _ in range(4))
         addresses = ["--proxy.bind-addr", proxy, "--upstream.bind-addr", upstream, "--admin.bind-addr", admin,
                      "--cluster.gossip.bind-addr", gossip]
-        if self.armour:
-            addresses += self.armour.server
-            tls.trusted.update((addr, self.armour.context) for addr in (proxy, upstream, admin))
-        node = self.start(Node, "server", self.looped("server", *addresses, *self.server_tokens, *flags), **options)
+        node = self.start(Node, "server", self.looped("server", *addresses, *self.guarded(proxy, upstream, admin), *flags), **options)
         node.proxy, node.upstream, node.admin, node.gossip = proxy, upstream, admin, gossip
-        node.scheme = "https" if self.armour else "http"
+        node.scheme = self.scheme
         if wait:
             self.until(node, lambda: node.ready)
         return node
@@ -140,7 +156,7 @@ class Piko:
     def agent(self, kind, node, endpoint, addr, *flags, wait=True, **options):
         """`kind`: http or tcp; `node`: a Node or a URL; `addr`: where the service is."""
         url = node if isinstance(node, str) else node.upstream_url
-        command = self.looped("agent", kind, endpoint, addr, "--connect.url", url, *self.connect_token, *self.trust, *flags)
+        command = self.looped("agent", kind, endpoint, addr, "--connect.url", url, *self.dialling, *flags)
         waits = wait and isinstance(node, Node)
         before = node.listeners(endpoint) if waits else 0
         agent = self.start(PikoProcess, f"agent-{endpoint}", command, **options)
@@ -151,7 +167,7 @@ class Piko:
     def forward(self, node, endpoint, *flags, host="127.0.0.1", wait=True, **options):
         url = node if isinstance(node, str) else node.proxy_url
         addr = spell(host, free_port())
-        command = self.looped("forward", "tcp", addr, endpoint, "--connect.url", url, *self.connect_token, *self.trust, *flags)
+        command = self.looped("forward", "tcp", addr, endpoint, "--connect.url", url, *self.dialling, *flags)
         forward = self.start(Forward, "forward", command, **options)
         forward.addr = addr
         if wait:

@@ -81,6 +81,7 @@ class Worker:
     def __init__(self, options, number, out):
         self.addr = (options.host, options.port)
         self.endpoint = options.endpoint
+        self.token = f"x-piko-authorization: Bearer {options.token}\r\n" if options.token else ""
         self.interval = 1 / options.rate
         self.kind = KINDS[number % len(KINDS)]
         self.number = number
@@ -121,7 +122,7 @@ class Worker:
         path = "/slow" if self.rng.random() < 0.05 else "/"
         body = f"{name} {'b' * self.rng.randrange(2000)}" if method == "POST" else ""
         length = f"Content-Length: {len(body)}\r\n" if body else ""
-        return f"{method} {path} HTTP/1.1\r\nHost: a\r\nx-piko-endpoint: {self.endpoint}\r\nx-id: {name}\r\n{length}\r\n{body}".encode()
+        return f"{method} {path} HTTP/1.1\r\nHost: a\r\nx-piko-endpoint: {self.endpoint}\r\nx-id: {name}\r\n{self.token}{length}\r\n{body}".encode()
 
     def drop(self):
         if self.connection:
@@ -138,6 +139,7 @@ def main():
     parser.add_argument("--workers", type=int, default=12)
     parser.add_argument("--rate", type=float, default=40, help="requests a second of each worker, at most")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--token", default="", help="what each request carries to be let in")
     options = parser.parse_args()
     sys.setswitchinterval(0.001)
     stop = threading.Event()
