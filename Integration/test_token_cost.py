@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What a token costs a request once it was verified: CPU of server and agent beside that of the same chain without tokens, under the same load, in
-# turn. The figure of the issue is for one loop; with more the measurement is made and shown. Start and memory are measured by the benchmarks.
+# turn. The bound is for one loop on a quiet machine, and asserted with --long; medians move by 0.1 beside other work, so a normal run asserts
+# what even then would be a token verified anew. Start and memory are measured by the benchmarks.
 
 import os
 import re
@@ -15,7 +16,7 @@ from peer import wire
 
 pytestmark = pytest.mark.alone
 
-BOUND = 1.1
+BOUND, BUSY_BOUND = 1.1, 1.4
 ROUNDS = 11
 QUIET = "--proxy.access-log.disable"
 SECRET = "a secret of this test"
@@ -60,7 +61,7 @@ def files(tmp_path):
 
 @pytest.mark.plain
 @pytest.mark.parametrize("kind", ["hmac", "rsa", "ecdsa"])
-def test_a_verified_token_costs_next_to_nothing_the_second_time(piko, files, loops, capsys, monkeypatch, kind):
+def test_a_verified_token_costs_next_to_nothing_the_second_time(piko, files, loops, capsys, monkeypatch, pytestconfig, kind):
     monkeypatch.setattr(wire, "line_behind_endpoint", None)
     piko.tokens = None
     private, auth, algorithm = key(kind)
@@ -79,4 +80,4 @@ def test_a_verified_token_costs_next_to_nothing_the_second_time(piko, files, loo
     with capsys.disabled():
         print(f"\n{kind}: without, with a token (us a request): {', '.join(f'{one:.1f} {two:.1f}' for one, two in pairs)}; median ratio {ratio:.2f}")
     if loops == 1:
-        assert ratio <= BOUND, pairs
+        assert ratio <= (BOUND if pytestconfig.getoption("long") else BUSY_BOUND), pairs
