@@ -13,10 +13,17 @@ from harness.usage import eventually
 
 
 @pytest.fixture
+def piko(piko):
+    """`piko bench` has no token to send, so its servers ask for none."""
+    piko.tokens = None
+    return piko
+
+
+@pytest.fixture
 def measure(piko):
     def run(node, *flags, timeout=60):
         urls = ["--connect.proxy-url", node.proxy_url, "--connect.upstream-url", node.upstream_url]
-        return piko.run(*piko.looped("bench", "http", *urls, *flags), timeout=timeout)
+        return piko.run(*piko.looped("bench", "http", *urls, *piko.dialling, *flags), timeout=timeout)
     return run
 
 
@@ -60,7 +67,7 @@ def test_failed_requests_are_counted_and_exit_1(piko, measure):
     node = piko.server()
     other = piko.server()
     urls = ["--connect.proxy-url", other.proxy_url, "--connect.upstream-url", node.upstream_url]
-    ended = piko.run("bench", "http", *urls, "--requests", "20", "--clients", "2", "--endpoints", "1", "--upstreams", "1")
+    ended = piko.run("bench", "http", *urls, *piko.dialling, "--requests", "20", "--clients", "2", "--endpoints", "1", "--upstreams", "1")
     assert ended.child.returncode == 1
     assert "Requests: 0 answered, 20 failed\n" in ended.out
     assert "piko: bench http: 20 of 20 requests without an answer: status 502\n" in ended.log
@@ -69,7 +76,7 @@ def test_failed_requests_are_counted_and_exit_1(piko, measure):
 def test_a_signal_ends_it_with_what_it_has(piko):
     node = piko.server()
     urls = ["--connect.proxy-url", node.proxy_url, "--connect.upstream-url", node.upstream_url]
-    words = ["bench", "http", *urls, "--requests", "100000000", "--clients", "2", "--endpoints", "1", "--upstreams", "1"]
+    words = ["bench", "http", *urls, *piko.dialling, "--requests", "100000000", "--clients", "2", "--endpoints", "1", "--upstreams", "1"]
     running = piko.start(Process, "bench", words)
     eventually(lambda: " requests/sec" in running.log, 20)
     running.signal(signal.SIGINT)

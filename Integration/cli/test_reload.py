@@ -169,7 +169,7 @@ def test_an_agents_listeners_change(piko, told, held):
     text = "listeners:\n  - {{endpoint_id: web, addr: '{addr}', timeout: {timeout}}}\n"
     told.write(text.format(addr=held.addr, timeout="20s"))
     told.process = piko.start(
-        PikoProcess, "agent", piko.looped("agent", "start", "--config.path", told.path, "--connect.url", node.upstream_url))
+        PikoProcess, "agent", piko.looped("agent", "start", "--config.path", told.path, "--connect.url", node.upstream_url, *piko.dialling))
     eventually(lambda: node.listeners("web") == 1, 10)
     assert fetch(node.proxy, "web", "/").status == 200
     assert told.reload(text.format(addr=held.addr, timeout="200ms"))["applied"] == "listeners[0].timeout"
@@ -180,11 +180,12 @@ def test_an_agents_listeners_change(piko, told, held):
 
 
 def test_an_agents_token_changes_for_the_dials_to_come(piko, told, service):
+    piko.tokens = None  # the file's is what counts
     node = piko.server("--log.level", "debug")
     text = f"listeners: [{{endpoint_id: web, addr: '{service.addr}'}}]\n"
     told.write(text)
     told.process = piko.start(
-        PikoProcess, "agent", piko.looped("agent", "start", "--config.path", told.path, "--connect.url", node.upstream_url))
+        PikoProcess, "agent", piko.looped("agent", "start", "--config.path", told.path, "--connect.url", node.upstream_url, *piko.dialling))
     eventually(lambda: node.listeners("web") == 1, 10)
     assert told.reload(text + "connect: {token: abc, tenant_id: t}\n")["applied"] == "connect.token, connect.tenant_id"
     assert "abc" not in told.process.log
@@ -196,7 +197,7 @@ def test_a_forwards_server_changes(piko, told, service):
     addr = f"127.0.0.1:{free_port()}"
     text = "ports: [{{addr: '{addr}', endpoint_id: tcp}}]\nconnect: {{url: '{url}'}}\n"
     told.write(text.format(addr=addr, url=one.proxy_url))
-    told.process = piko.start(PikoProcess, "forward", piko.looped("forward", "start", "--config.path", told.path))
+    told.process = piko.start(PikoProcess, "forward", piko.looped("forward", "start", "--config.path", told.path, *piko.dialling))
     eventually(lambda: listening(addr), 10)
     assert told.reload(text.format(addr=addr, url=two.proxy_url))["applied"] == "connect.url"
     assert fetch(addr, "any", "/").status == 200
@@ -256,6 +257,7 @@ def entries(process):
 
 
 def test_the_configuration_in_effect_is_logged_at_debug_level(piko, server, service):
+    piko.tokens = None  # the server has no secret
     node = server("log: {level: debug}\nproxy: {timeout: 21s}\n", "--proxy.limits.connections", "77")
     shown = entries(node)
     assert shown["proxy.timeout"] == "21s" and shown["proxy.limits.connections"] == "77" and shown["upstream.bind_addr"] == node.upstream

@@ -13,14 +13,14 @@ def test_endpoints_are_printed_as_yaml(piko, service):
     node = piko.server()
     for endpoint in ("web", "web", "db", "123"):
         piko.agent("tcp", node, endpoint, service.addr)
-    ended = piko.run("server", "status", "upstream", "endpoints", "--server.url", f"http://{node.admin}")
+    ended = piko.run("server", "status", "upstream", "endpoints", "--server.url", node.admin_url, *piko.asking)
     assert (ended.child.returncode, ended.log) == (0, "")
     assert sorted(ended.out.splitlines()) == ['"123": 1', "db: 1", "web: 2"]
 
 
 def test_no_endpoints_are_an_empty_mapping(piko):
     node = piko.server()
-    ended = piko.run("server", "status", "upstream", "endpoints", "--server.url", f"http://{node.admin}/")
+    ended = piko.run("server", "status", "upstream", "endpoints", "--server.url", f"{node.admin_url}/", *piko.asking)
     assert (ended.child.returncode, ended.out) == (0, "{}\n")
 
 
@@ -30,15 +30,15 @@ def test_an_admin_port_that_asks_for_a_token_gets_it_from_a_flag_or_a_file(piko,
     file = tmp_path / "token"
     file.write_text(f"{token()}\n")
     for page in ("upstream endpoints", "cluster nodes", "cluster node local", "gossip nodes", "gossip node me"):
-        ask = ["server", "status", *page.split(), "--server.url", f"http://{node.admin}"]
-        assert piko.run(*ask).log == f'piko: http://{node.admin}: status 401 {{"error":"missing authorization"}}\n'
+        ask = ["server", "status", *page.split(), "--server.url", node.admin_url, *piko.asking]
+        assert piko.run(*ask).log == f'piko: {node.admin_url}: status 401 {{"error":"missing authorization"}}\n'
         for way in (["--server.token", token()], ["--server.token-file", file]):
             ended = piko.run(*ask, *way)
             assert (ended.child.returncode, ended.log) == (0, "") and ended.out, (page, way)
     file.write_text("two words")
     ended = piko.run(*ask, "--server.token-file", file)
     assert ended.child.returncode == 1
-    assert ended.log == f'piko: http://{node.admin}: server.token_file: expected a token of visible ASCII characters in "{file}"\n'
+    assert ended.log == f'piko: {node.admin_url}: server.token_file: expected a token of visible ASCII characters in "{file}"\n'
 
 
 def test_no_server_is_one_line_and_exit_1(run):

@@ -121,17 +121,12 @@ def test_metrics(pair):
     eventually(lambda: b'piko_cluster_nodes{status="left"} 1\n' in one.ask("/metrics").body)
 
 
-def trust(piko):
-    return ["--server.tls.root-cas", piko.armour.authority.roots] if piko.armour else []
-
-
 def status(piko, node, *words):
-    ended = piko.run("server", "status", *words, "--server.url", node.admin_url, *trust(piko), timeout=20.0)
+    ended = piko.run("server", "status", *words, "--server.url", node.admin_url, *piko.asking, timeout=20.0)
     assert (ended.child.returncode, ended.log) == (0, "")
     return ended.out
 
 
-@pytest.mark.tokenless  # `piko server status` has no token to send
 def test_commands_print_the_yaml_of_the_original(piko, pair):
     one, two = pair
     # Recorded from Piko 0.9, with these addresses in place of its own.
@@ -178,7 +173,6 @@ entries:
     assert '- key: endpoint:web\n  value: "2"\n' in state
 
 
-@pytest.mark.tokenless  # `piko server status` has no token to send
 def test_commands_ask_another_node_and_filter(piko, pair):
     one, two = pair
     assert status(piko, one, "upstream", "endpoints", "--forward", "two") == "web: 2\n"
@@ -191,14 +185,13 @@ def test_commands_ask_another_node_and_filter(piko, pair):
     assert "  left: true\n" in state and re.search(r"\n  expiry: 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z\n", state)
 
 
-@pytest.mark.tokenless  # `piko server status` has no token to send
 @pytest.mark.parametrize("words, error", [
     (["cluster", "node", "nobody"], 'status 404 {"error":"no node nobody"}'),
     (["upstream", "endpoints", "--forward", "nobody"], 'status 404 {"error":"no node nobody"}'),
 ])
 def test_an_unknown_node_is_one_line_and_exit_1(piko, words, error):
     node = piko.server()
-    ended = piko.run("server", "status", *words, "--server.url", node.admin_url, *trust(piko))
+    ended = piko.run("server", "status", *words, "--server.url", node.admin_url, *piko.asking)
     assert (ended.child.returncode, ended.log) == (1, f"piko: {node.admin_url}: {error}\n")
 
 

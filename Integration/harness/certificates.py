@@ -95,6 +95,10 @@ class Armour:
         return ["--connect.tls.root-cas", self.authority.roots]
 
     @property
+    def asking(self):
+        return ["--server.tls.root-cas", self.authority.roots]
+
+    @property
     def context(self):
         return self.authority.context()
 

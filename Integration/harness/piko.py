@@ -120,6 +120,11 @@ class Piko:
         return [*self.connect_token, *self.trust]
 
     @property
+    def asking(self):
+        """Flags of `piko server status` for such a server."""
+        return [*(self.tokens.asking if self.tokens else []), *(self.armour.asking if self.armour else [])]
+
+    @property
     def trust(self):
         return self.armour.client if self.armour else []
 

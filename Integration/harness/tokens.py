@@ -80,6 +80,10 @@ class Everywhere:
         return ["--connect.token", self.token]
 
     @property
+    def asking(self):
+        return ["--server.token", self.token]
+
+    @property
     def line(self):
         return f"x-piko-authorization: Bearer {self.token}\r\n".encode()
 

@@ -54,6 +54,7 @@ class WebSocket:
 
     def __init__(self, wire, client, head=None):
         self.wire = wire
+        self.wire.dresses = False
         self.client = client
         self.head = head
         self.lock = threading.Lock()

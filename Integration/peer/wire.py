@@ -57,12 +57,14 @@ class Wire:
         self.received = bytearray()
         self.keep = keep
         self.how = None
+        # Off for what carries no heads of requests to a server: frames, which it would break, streams and answers.
+        self.dresses = isinstance(sock, (socket.socket, tls.TLSSocket))
 
     def settimeout(self, seconds):
         self.sock.settimeout(seconds)
 
     def send(self, data):
-        self.sock.sendall(dressed(data))
+        self.sock.sendall(dressed(data) if self.dresses else data)
 
     def fill(self):
         """Reads once; False at the end of the stream, `how` then says "end" or "reset"."""
