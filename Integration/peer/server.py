@@ -42,6 +42,7 @@ class FakeServer:
             threading.Thread(target=self.greet, args=(Wire(sock, keep=False),), daemon=True).start()
 
     def greet(self, wire):
+        wire.dresses = False
         try:
             if ws := self.upgrade(wire):
                 self.tunnels.put(Session(ws, 2, **self.options))
