@@ -158,10 +158,10 @@ def test_a_proxy_whose_certificate_is_nobodys_is_not_trusted(piko, squid):
 
 def test_the_environment_names_the_proxy(piko, squid, echo):
     node = piko.server()
-    variables = env(HTTP_PROXY=squid.login, NO_PROXY="elsewhere.test,10.0.0.0/8")
+    variables = env(**{f"{piko.scheme.upper()}_PROXY": squid.login}, NO_PROXY="elsewhere.test,10.0.0.0/8")
     piko.agent("tcp", named(node.upstream_url), "echo", echo, env=variables)
     eventually(lambda: node.listeners("echo") == 1)
-    assert talks(piko.forward(named(node.proxy_url), "echo", env=env(http_proxy=squid.login)))
+    assert talks(piko.forward(named(node.proxy_url), "echo", env=env(**{f"{piko.scheme}_proxy": squid.login})))
 
 
 def test_the_environment_exempts_and_configuration_wins(piko, tinyproxy, squid, service):
@@ -298,9 +298,11 @@ def test_an_answer_in_single_bytes_is_understood_and_what_follows_is_the_servers
 
 
 def test_a_benchmark_goes_the_same_way(piko, squid):
+    piko.tokens = None  # it has none to send
     node = piko.server()
     urls = ["--connect.proxy-url", named(node.proxy_url), "--connect.upstream-url", named(node.upstream_url)]
-    run = piko.run("bench", "http", "--requests", "200", "--clients", "4", "--endpoints", "2", "--upstreams", "2", *urls, env=env(HTTP_PROXY=squid.login), timeout=30)
+    run = piko.run("bench", "http", "--requests", "200", "--clients", "4", "--endpoints", "2", "--upstreams", "2", *urls, *piko.dialling,
+                   env=env(**{f"{piko.scheme.upper()}_PROXY": squid.login}), timeout=30)
     assert run.child.returncode == 0, run.log
     assert PASSWORD not in run.log + run.out
 

@@ -80,10 +80,10 @@ def s_client(addr, *words, text=""):
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
-def test_curl_is_served_in_both_versions(shielded, authority, service, version):
+def test_curl_is_served_in_both_versions(piko, shielded, authority, service, version):
     service.fresh(reply(body=b"over TLS"))
     flags = ["--tls-max", version, "--tlsv1.2", "--http1.1", "-H", "x-piko-endpoint: web", "-d", "x" * 100_000]
-    status, out, error = curl(authority, *flags, "-w", "%{http_version} %{ssl_verify_result}", f"https://{shielded.proxy}/a?b=c")
+    status, out, error = curl(authority, *piko.curl, *flags, "-w", "%{http_version} %{ssl_verify_result}", f"https://{shielded.proxy}/a?b=c")
     assert (status, out) == (0, "over TLS1.1 0"), error
     head = service.request().head
     assert head.get("x-forwarded-proto") == b"https" and head.get("host") == shielded.proxy.encode()
@@ -97,8 +97,8 @@ def test_a_plain_port_says_http_to_the_service(piko, authority, service):
     assert service.request().head.get("x-forwarded-proto") == b"http"
 
 
-def test_curl_offering_http_2_gets_http_1(shielded, authority):
-    status, out, error = curl(authority, "-H", "x-piko-endpoint: web", "-w", "%{http_version}", f"https://{shielded.proxy}/")
+def test_curl_offering_http_2_gets_http_1(piko, shielded, authority):
+    status, out, error = curl(authority, *piko.curl, "-H", "x-piko-endpoint: web", "-w", "%{http_version}", f"https://{shielded.proxy}/")
     assert (status, out) == (0, "hello1.1"), error
 
 
@@ -142,7 +142,7 @@ def test_every_combination_of_plain_and_tls(piko, authority, identity, service, 
     forward = piko.forward(url(node, "proxy", ports), "web", *trust(authority))
     with Client(forward.addr) as client:
         assert client.request("web").response().body == b"hello"
-    flags = ["--server.url", url(node, "admin", ports), "--server.tls.root-cas", authority.roots]
+    flags = ["--server.url", url(node, "admin", ports), "--server.tls.root-cas", authority.roots, *piko.asking]
     assert "web: 1" in piko.run("server", "status", "upstream", "endpoints", *flags).out
 
 
@@ -155,7 +155,7 @@ def test_nodes_reach_each_other_by_tls(piko, authority, identity, service):
     for _ in range(3):
         assert fetch(first.proxy, "web").body == b"hello"
     other = next(item["id"] for item in first.nodes if item["proxy_addr"] == second.proxy)
-    flags = ["--server.url", url(first, "admin"), "--forward", other, "--server.tls.root-cas", authority.roots]
+    flags = ["--server.url", url(first, "admin"), "--forward", other, "--server.tls.root-cas", authority.roots, *piko.asking]
     assert "web: 1" in piko.run("server", "status", "upstream", "endpoints", *flags).out
 
 
@@ -230,7 +230,7 @@ def test_a_certificate_is_required_where_its_authorities_are_named(piko, authori
     forward = piko.forward(url(node, "proxy"), "web", *trust(authority, ours))
     with Client(forward.addr) as client:
         assert client.request("web").response().body == b"hello"
-    words = ["-H", "x-piko-endpoint: web", f"https://{node.proxy}/"]
+    words = [*piko.curl, "-H", "x-piko-endpoint: web", f"https://{node.proxy}/"]
     assert curl(authority, "--cert", ours.cert, "--key", ours.key, *words)[1] == "hello"
     assert curl(authority, *words)[0] != 0
     stranger = type(authority)(tmp_path, "stranger").identity(usage="clientAuth", subject="client")
@@ -334,7 +334,7 @@ def listener(tmp_path, addr, **tls_keys):
 
 
 def start_agent(piko, node, path):
-    process = piko.start(type(node), "agent", piko.looped("agent", "start", "--config.path", path, "--connect.url", node.upstream_url))
+    process = piko.start(type(node), "agent", piko.looped("agent", "start", "--config.path", path, "--connect.url", node.upstream_url, *piko.dialling))
     piko.until(process, lambda: node.listeners("web") == 1)
     return process
 

@@ -83,7 +83,7 @@ class Armour:
 
     def __init__(self, directory):
         self.authority = Authority(directory)
-        self.identity = self.authority.identity(NAMES + self.NAMESPACES)
+        self.identity = self.authority.identity(NAMES + ",DNS:piko.test" + self.NAMESPACES)
 
     @property
     def server(self):
@@ -97,6 +97,10 @@ class Armour:
     @property
     def asking(self):
         return ["--server.tls.root-cas", self.authority.roots]
+
+    @property
+    def curl(self):
+        return ["--cacert", self.authority.roots]
 
     @property
     def context(self):

@@ -125,6 +125,11 @@ class Piko:
         return [*(self.tokens.asking if self.tokens else []), *(self.armour.asking if self.armour else [])]
 
     @property
+    def curl(self):
+        """curl's words for a request to such a server."""
+        return [*(self.tokens.curl if self.tokens else []), *(self.armour.curl if self.armour else [])]
+
+    @property
     def trust(self):
         return self.armour.client if self.armour else []
 

@@ -84,6 +84,10 @@ class Everywhere:
         return ["--server.token", self.token]
 
     @property
+    def curl(self):
+        return ["-H", f"x-piko-authorization: Bearer {self.token}"]
+
+    @property
     def line(self):
         return f"x-piko-authorization: Bearer {self.token}\r\n".encode()
 
