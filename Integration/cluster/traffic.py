@@ -51,8 +51,12 @@ class Service:
     def start(self, *flags):
         self.starts += 1
         self.program = Program(self.directory, f"service-{self.starts}", "--web", self.ports[0], "--echo", self.ports[1], "--posts", self.posts, *flags)
-        eventually(lambda: listening(self.web) and listening(self.echo), what=f"the service: {self.program.log}")
+        eventually(self.serves, what="the service listens")
         return self
+
+    def serves(self):
+        assert self.program.running, f"the service ended with {self.program.child.returncode}: {self.program.log[-2000:]}"
+        return listening(self.web) and listening(self.echo)
 
     def stop(self):
         self.program.finish()
