@@ -57,8 +57,8 @@ class Wire:
         self.received = bytearray()
         self.keep = keep
         self.how = None
-        # Off for what carries no heads of requests to a server: frames, which it would break, streams and answers.
-        self.dresses = isinstance(sock, (socket.socket, tls.TLSSocket))
+        # Off for frames, whose lengths it would break, and for a stand-in for a node.
+        self.dresses = True
 
     def settimeout(self, seconds):
         self.sock.settimeout(seconds)
