@@ -51,6 +51,7 @@ def dial(node, loop=0):
 def ask(session, method="GET", body=b"", fields=FORWARD):
     stream = session.open()
     wire = Connection(stream)
+    wire.dresses = True  # a node's requests have its client's token
     length = [("Content-Length", str(len(body)))] if body else []
     wire.send(http1.head_bytes(f"{method} / HTTP/1.1", [*fields, *length]) + body)
     return wire

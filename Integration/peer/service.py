@@ -16,6 +16,7 @@ class Connection(Wire):
 
     def __init__(self, sock, service=None, keep=True):
         super().__init__(sock, keep)
+        self.dresses = False
         self.service = service
         self.open = True
         self.method = "GET"

@@ -57,7 +57,7 @@ class Wire:
         self.received = bytearray()
         self.keep = keep
         self.how = None
-        # Off for frames, whose lengths it would break, and for a stand-in for a node.
+        # Off for frames, whose lengths it would break, and for whoever answers.
         self.dresses = True
 
     def settimeout(self, seconds):
