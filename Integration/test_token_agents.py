@@ -114,7 +114,7 @@ def test_a_token_file_is_read_again_on_every_dial(bare, service, tmp_path):
     """The token expires, its successor comes late: 401 is met for a while, and the agent lives on."""
     node = bare.server(*UPSTREAM)
     file = tmp_path / "token"
-    file.write_text(f"\n  {token(exp=soon(1))} \n")
+    file.write_text(f"\n  {token(exp=soon(4))} \n")
     agent = bare.agent("http", node, "web", service.addr, "--connect.token-file", file)
     agent.wait_line(lambda line: "expired token" in line.get("error", ""), 15)
     assert agent.running
