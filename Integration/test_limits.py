@@ -24,12 +24,6 @@ def retry_after(message):
     return value
 
 
-def metric(node, sample):
-    """The value of a sample, spelled with its labels."""
-    lines = node.ask("/metrics").body.decode().splitlines()
-    return sum(int(line.rsplit(" ", 1)[1]) for line in lines if line.rsplit(" ", 1)[0] == sample)
-
-
 def refused(node, source="127.0.0.1"):
     """The answer to a connection that is refused before it asks."""
     with Client(node.proxy, source=source) as client:
@@ -47,7 +41,7 @@ def test_too_many_connections_are_told_when_to_come_again(piko, service):
     assert all(client.request("web").response().status == 200 for client in held)
     message = refused(node)
     assert message.status == 503 and retry_after(message)
-    assert metric(node, 'piko_proxy_connections_refused_total{limit="connections"}') == 1
+    assert node.metric('piko_proxy_connections_refused_total{limit="connections"}') == 1
     for client in held:
         client.close()
 
@@ -62,7 +56,7 @@ def test_connections_of_one_address_are_limited_and_given_back(piko, service):
     message = refused(node, "127.0.0.5")
     assert message.status == 429 and retry_after(message) and json.loads(message.body)["error"]
     assert fetch(node.proxy, "web", source="127.0.0.6").status == 200
-    assert metric(node, 'piko_proxy_connections_refused_total{limit="connections_per_ip"}') == 1
+    assert node.metric('piko_proxy_connections_refused_total{limit="connections_per_ip"}') == 1
     held.pop().close()
     eventually(lambda: served(node, "127.0.0.5"), 5)
     # TCP connections count as well, until they end.
@@ -106,7 +100,7 @@ def test_requests_of_one_address_are_limited_to_a_rate(piko, service):
         lasted = time.monotonic() - start
     # A second's worth at once, and then the rate.
     assert 4 <= counts[200] <= 4 * lasted + 5, (counts, lasted)
-    assert metric(node, "piko_proxy_requests_limited_total") == counts[429]
+    assert node.metric("piko_proxy_requests_limited_total") == counts[429]
     assert fetch(node.proxy, "web", source="127.0.0.6").status == 200
     # Whoever comes again when told to is served.
     time.sleep(1)
@@ -126,8 +120,8 @@ def test_a_request_beyond_the_rate_is_refused_before_its_token_is_verified(piko,
         bad = [bearer(forged({"alg": "HS256"}, {"iss": str(number)}, "a stranger's secret")) for number in range(40)]
         statuses = [client.request("web", headers=[field]).response().status for field in bad]
     assert set(statuses[4:]) >= {429} and statuses[:4] == [401] * 4
-    assert metric(node, 'piko_auth_rejected_total{port="proxy",reason="invalid"}') == statuses.count(401) < 40
-    assert metric(node, "piko_proxy_requests_limited_total") == statuses.count(429)
+    assert node.metric('piko_auth_rejected_total{port="proxy",reason="invalid"}') == statuses.count(401) < 40
+    assert node.metric("piko_proxy_requests_limited_total") == statuses.count(429)
 
 
 def test_a_refused_request_with_a_body_ends_its_connection_and_no_other(piko, service):
@@ -172,7 +166,7 @@ def test_a_node_full_of_tunnels_tells_agents_when_to_come_again(piko):
         with pytest.raises(Refused) as refusal:
             dial_tunnel(node.upstream, "more")
         assert refusal.value.status == 503 and retry_after(refusal.value.message)
-        assert metric(node, 'piko_upstreams_refused_total{status="503"}') == 1
+        assert node.metric('piko_upstreams_refused_total{status="503"}') == 1
 
 
 def test_a_tunnel_full_of_streams_tells_clients_when_to_come_again(piko, held):
@@ -183,7 +177,7 @@ def test_a_tunnel_full_of_streams_tells_clients_when_to_come_again(piko, held):
         held.requests.get(timeout=10)
         message = fetch(node.proxy, "web")
         assert message.status == 503 and retry_after(message)
-        assert metric(node, "piko_upstreams_streams_refused_total") >= 1
+        assert node.metric("piko_upstreams_streams_refused_total") >= 1
         held.gate.set()
         assert first.response().status == 200
     eventually(lambda: fetch(node.proxy, "web").status == 200)
@@ -201,7 +195,7 @@ def test_dials_that_are_refused_are_counted_by_status(piko, request_, status):
     with Client(node.upstream) as client:
         client.send(request_)
         assert client.response().status == status
-    assert metric(node, f'piko_upstreams_refused_total{{status="{status}"}}') == 1
+    assert node.metric(f'piko_upstreams_refused_total{{status="{status}"}}') == 1
 
 
 @pytest.mark.parametrize("request_, status", [
@@ -212,7 +206,7 @@ def test_heads_that_the_admin_port_refuses_are_counted_by_status(piko, request_,
     with Client(node.admin) as client:
         client.send(request_)
         assert client.response().status == status
-    assert metric(node, f'piko_admin_requests_refused_total{{status="{status}"}}') == 1
+    assert node.metric(f'piko_admin_requests_refused_total{{status="{status}"}}') == 1
 
 
 def test_tcp_clients_that_nobody_takes_or_that_break_the_protocol_are_counted(piko, service):
@@ -227,13 +221,13 @@ def test_tcp_clients_that_nobody_takes_or_that_break_the_protocol_are_counted(pi
             stream = next(frame.stream for frame in agent.session.frames if frame.flags & SYN and frame.stream)
             agent.session.send_frame(WINDOW, RST, stream, 0)
             assert client.response().status == 502
-    assert metric(node, 'piko_proxy_tcp_refused_total{status="502"}') == 1
+    assert node.metric('piko_proxy_tcp_refused_total{status="502"}') == 1
     piko.agent("tcp", node, "tcp", service.addr)
     with Client(node.proxy) as client:
         client.send(head)
         assert client.head().start.split()[1] == b"101"
         client.send(b"\xff\xff\xff\xff")
-        eventually(lambda: metric(node, "piko_proxy_protocol_errors_total") == 1)
+        eventually(lambda: node.metric("piko_proxy_protocol_errors_total") == 1)
 
 
 def test_a_tunnel_that_breaks_the_protocol_is_counted(piko):
@@ -241,4 +235,4 @@ def test_a_tunnel_that_breaks_the_protocol_is_counted(piko):
     ws = dial_tunnel(node.upstream, "web")
     eventually(lambda: node.listeners("web") == 1)
     ws.send(b"\xff" * 64)
-    eventually(lambda: metric(node, "piko_upstreams_protocol_errors_total") == 1)
+    eventually(lambda: node.metric("piko_upstreams_protocol_errors_total") == 1)

@@ -170,11 +170,6 @@ def test_a_node_that_nobody_vouches_for_is_not_asked(piko, authority, identity, 
     assert service.requests.empty()
 
 
-def counted(node, sample):
-    lines = node.ask("/metrics").body.decode().splitlines()
-    return sum(int(line.rsplit(" ", 1)[1]) for line in lines if line.rsplit(" ", 1)[0] == sample)
-
-
 @pytest.mark.parametrize("wrong", ["its certificate", "what it takes from others"])
 def test_a_node_that_does_not_fit_is_left_alone_until_it_does(piko, authority, tmp_path, service, wrong):
     """Others that have the endpoint get its requests, without a dial of the wrong one for each; new certificate files mend it."""
@@ -200,9 +195,9 @@ def test_a_node_that_does_not_fit_is_left_alone_until_it_does(piko, authority, t
     assert [fetch(front.proxy, "web").status for _ in range(60)] == [200] * 60
     # One dial of each loop in five seconds.
     most = (int((time.monotonic() - began) / 5) + 1) * piko.loops
-    refused = counted(front, "piko_tls_node_failures_total")
-    assert 1 <= refused <= most and 1 <= counted(odd, 'piko_tls_handshake_failures_total{port="proxy"}')
-    assert counted(odd, "piko_upstreams_upstream_requests_total") == 0
+    refused = front.metric("piko_tls_node_failures_total")
+    assert 1 <= refused <= most and 1 <= odd.metric('piko_tls_handshake_failures_total{port="proxy"}')
+    assert odd.metric("piko_upstreams_upstream_requests_total") == 0
     if wrong == "its certificate":
         line = front.wait_line(lambda line: line["msg"] == "node not reached")
         assert "the peer's certificate" in line["error"] and line["port"] == int(odd.proxy.rpartition(":")[2])
@@ -217,7 +212,7 @@ def test_a_node_that_does_not_fit_is_left_alone_until_it_does(piko, authority, t
 def asked(node):
     """Whether a request reached one of its tunnels; while its certificate changes nobody can ask."""
     try:
-        return counted(node, "piko_upstreams_upstream_requests_total") > 0
+        return node.metric("piko_upstreams_upstream_requests_total") > 0
     except (OSError, Ended):
         return False
 

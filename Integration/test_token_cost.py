@@ -3,13 +3,11 @@
 # turn. The bound is for one loop on a quiet machine, and asserted with --long; medians move by 0.1 beside other work, so a normal run asserts
 # what even then would be a token verified anew. Start and memory are measured by the benchmarks.
 
-import os
-import re
 import statistics
-import subprocess
 
 import pytest
 
+from harness.cost import microseconds
 from harness.real import Nginx
 from harness.tokens import ec_key, pem, rsa_key, token
 from peer import wire
@@ -29,25 +27,6 @@ def key(kind):
         return SECRET, ["hmac-secret-key", SECRET], "HS256"
     private = rsa_key() if kind == "rsa" else ec_key()
     return private, [f"{'rsa' if kind == 'rsa' else 'ecdsa'}-public-key", pem(private)], "RS256" if kind == "rsa" else "ES256"
-
-
-def cpu(processes):
-    """Nanoseconds that the threads of the processes have run."""
-    total = 0
-    for process in processes:
-        for task in os.listdir(f"/proc/{process.pid}/task"):
-            with open(f"/proc/{process.pid}/task/{task}/schedstat") as file:
-                total += int(file.read().split()[0])
-    return total
-
-
-def microseconds(processes, addr, *fields):
-    """CPU of the processes for a request, under load of 32 connections."""
-    before = cpu(processes)
-    command = ["wrk", "-t", "1", "-c", "32", "-d", "1s", "-H", "Host: web.example.com", *fields, f"http://{addr}/hello"]
-    text = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    assert "Socket errors" not in text and "Non-2xx" not in text, text
-    return (cpu(processes) - before) / 1000 / int(re.search(r"(\d+) requests in", text).group(1))
 
 
 @pytest.fixture

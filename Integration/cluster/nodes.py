@@ -3,7 +3,6 @@
 # say the same about the cluster, which is what gossip is for.
 
 import json
-import os
 import signal
 import time
 
@@ -133,15 +132,3 @@ class Cluster:
             assert time.monotonic() < start + timeout, f"views after {timeout} s: {found}"
             time.sleep(0.05)
         return time.monotonic() - start
-
-
-def cpu_time(pid):
-    """Seconds on a processor of all threads of a process."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        try:
-            with open(f"/proc/{pid}/task/{task}/schedstat") as file:
-                total += int(file.read().split()[0])
-        except OSError:
-            pass
-    return total / 1e9

@@ -7,8 +7,7 @@ import time
 import pytest
 
 from harness.process import PikoProcess
-
-from .nodes import cpu_time
+from harness.usage import cpu_time
 
 pytestmark = pytest.mark.alone
 HEAD = "connect: { url: %s, tunnels: 1 }\ngrace_period: 2s\nlisteners:\n"

@@ -2,13 +2,11 @@
 # What a request costs that crosses from one node to another, against the same request to the node with the tunnel: CPU of all processes of ours,
 # under the same load, in turn. The figure of the issue is for one loop; with more the measurement is made and shown.
 
-import os
-import re
 import statistics
-import subprocess
 
 import pytest
 
+from harness.cost import microseconds
 from harness.real import Nginx
 
 from .test_routing import knows
@@ -22,25 +20,6 @@ SECONDS = 2
 QUIET = "--proxy.access-log.disable"
 
 
-def cpu(processes):
-    """Nanoseconds that all threads of the processes have run."""
-    total = 0
-    for process in processes:
-        for task in os.listdir(f"/proc/{process.pid}/task"):
-            with open(f"/proc/{process.pid}/task/{task}/schedstat") as file:
-                total += int(file.read().split()[0])
-    return total
-
-
-def microseconds(processes, addr):
-    """CPU of the processes for a request, under load of 32 connections."""
-    before = cpu(processes)
-    command = ["wrk", "-t", "1", "-c", "32", "-d", f"{SECONDS}s", "-H", "Host: web.example.com", f"http://{addr}/hello"]
-    text = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    assert "Socket errors" not in text and "Non-2xx" not in text, text
-    return (cpu(processes) - before) / 1000 / int(re.search(r"(\d+) requests in", text).group(1))
-
-
 def test_a_request_over_two_nodes_costs_little_more_than_over_one(piko, tmp_path, loops, capsys):
     (tmp_path / "service").mkdir()
     service = Nginx(tmp_path / "service")
@@ -51,8 +30,8 @@ def test_a_request_over_two_nodes_costs_little_more_than_over_one(piko, tmp_path
         piko.until(front, knows(front, 1))
         processes = [front, home, agent]
         for node in (front, home):
-            microseconds(processes, node.proxy)  # warm
-        pairs = [(microseconds(processes, home.proxy), microseconds(processes, front.proxy)) for _ in range(ROUNDS)]
+            microseconds(processes, node.proxy, seconds=SECONDS)  # warm
+        pairs = [tuple(microseconds(processes, node.proxy, seconds=SECONDS) for node in (home, front)) for _ in range(ROUNDS)]
     finally:
         service.kill()
     ratio = statistics.median(two / one for one, two in pairs)

@@ -58,6 +58,11 @@ class Node(PikoProcess):
         """The response of the admin port."""
         return fetch(self.admin, "admin", path)
 
+    def metric(self, sample):
+        """The value of a sample, spelled with its labels; 0 where there is none."""
+        lines = self.ask("/metrics").body.decode().splitlines()
+        return sum(int(line.rsplit(" ", 1)[1]) for line in lines if line.rsplit(" ", 1)[0] == sample)
+
     @property
     def ready(self):
         """Whether the node says that it serves. At start it tries its ports and lets go again: who comes then is reset."""

@@ -19,6 +19,18 @@ def cpu(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_time(pid):
+    """Seconds on a processor of all threads that there are now: finer than `cpu`."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{task}/schedstat") as file:
+                total += int(file.read().split()[0])
+        except OSError:
+            pass
+    return total / 1e9
+
+
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
