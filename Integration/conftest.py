@@ -50,6 +50,8 @@ def pytest_collection_modifyitems(config, items):
     if config.getoption("tokens"):
         unwanted.add("tokenless")
     left_out = [item for item in items if any(item.get_closest_marker(name) for name in unwanted)]
+    for mark in (mark for item in items for name in ("plain", "tokenless") for mark in item.iter_markers(name)):
+        assert mark.args, f"{mark.name}: expected a reason"
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

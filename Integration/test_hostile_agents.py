@@ -95,7 +95,6 @@ def test_an_overrun_window_ends_the_stream_or_the_tunnel(arena):
     agent.close()
 
 
-@pytest.mark.plain
 def test_a_small_overrun_on_a_fresh_stream_is_noticed(arena):
     agent = arena.bad()
     client, stream = arena.stream(agent)

@@ -49,10 +49,10 @@ def test_both_families_mixed(piko, service6):
     assert fetch(node.proxy, "web").body == b"hello"
 
 
-@pytest.mark.plain
 @pytest.mark.parametrize("spelling", [":{}", "[::]:{}"])
 def test_an_unspecified_bind_address_serves_both_families(piko, service, spelling):
     proxy, upstream = free_port(), free_port()
+    piko.guarded(*(f"{host}:{port}" for host in ("127.0.0.1", "[::1]") for port in (proxy, upstream)))
     node = piko.server("--proxy.bind-addr", spelling.format(proxy), "--upstream.bind-addr", spelling.format(upstream))
     node.proxy, node.upstream = f"127.0.0.1:{proxy}", f"127.0.0.1:{upstream}"
     piko.agent("http", node, "web", service.addr)
@@ -62,11 +62,10 @@ def test_an_unspecified_bind_address_serves_both_families(piko, service, spellin
     assert b"127.0.0.1" in values and b"::1" in values  # never ::ffff:127.0.0.1
 
 
-@pytest.mark.plain
 def test_an_agent_dials_a_name_with_both_families(piko, service):
     """localhost is ::1 first on many machines; the node listens on IPv4 only."""
     node = piko.server()
-    agent = piko.agent("http", f"http://localhost:{node.upstream.rsplit(':', 1)[1]}", "web", f"localhost:{service.port}")
+    agent = piko.agent("http", f"{piko.scheme}://localhost:{node.upstream.rsplit(':', 1)[1]}", "web", f"localhost:{service.port}")
     piko.until(agent, lambda: fetch(node.proxy, "web").status == 200)
 
 

@@ -188,14 +188,13 @@ def test_hostile_bytes_in_a_request_make_a_valid_line(piko, service):
     node.lines()
 
 
-@pytest.mark.plain
 @pytest.mark.parametrize("words", [["forward"], ["forward", "tcp"]], ids=" ".join)
 def test_forward_takes_a_port_and_an_endpoint(piko, words):
     with Service(raw=True, handler=lambda conn: conn.send(b"welcome") or conn.close()) as service:
         node = piko.server()
         piko.agent("tcp", node, "my-endpoint", str(service.port))
         port = free_port()
-        piko.start(Forward, "forward", [*words, str(port), "my-endpoint", "--connect.url", node.proxy_url])
+        piko.start(Forward, "forward", [*words, str(port), "my-endpoint", "--connect.url", node.proxy_url, *piko.dialling])
         for host in ("127.0.0.1", "[::1]") if listening_on_both(port) else ("127.0.0.1",):
             with Wire(connect(f"{host}:{port}")) as wire:
                 assert wire.read_to_end() == b"welcome"
@@ -231,7 +230,6 @@ def test_connections_to_the_service_are_probed_as_configured(piko, service, flag
     assert seconds and most - 3 < max(seconds) <= most, lines
 
 
-@pytest.mark.plain
 def test_agent_start_serves_listeners_of_both_kinds(piko, service, tmp_path):
     node = piko.server()
     (tmp_path / "agent.yaml").write_text(f"""
@@ -244,7 +242,7 @@ listeners:
     addr: {service.addr}
     protocol: tcp
 """)
-    piko.start(PikoProcess, "agent-start", ["agent", "start", "--config.path", tmp_path / "agent.yaml"])
+    piko.start(PikoProcess, "agent-start", ["agent", "start", "--config.path", tmp_path / "agent.yaml", *piko.dialling])
     for endpoint in ("one", "two"):
         eventually(lambda: node.listeners(endpoint))
         assert fetch(node.proxy, endpoint).body == b"hello"

@@ -167,8 +167,15 @@ async def echo(socket):
         await socket.send(message)
 
 
-async def talk(url, endpoint, number):
-    async with connect(url, additional_headers={"x-piko-endpoint": endpoint}, max_size=None, proxy=None) as socket:
+def dial(piko, node, path):
+    """The websockets library's client at the node's endpoint "ws"."""
+    scheme, context = ("wss", piko.armour.context) if piko.armour else ("ws", None)
+    headers = {"x-piko-endpoint": "ws", **(piko.tokens.headers if piko.tokens else {})}
+    return connect(f"{scheme}://{node.proxy}{path}", ssl=context, additional_headers=headers, max_size=None, proxy=None)
+
+
+async def talk(connection, number):
+    async with connection as socket:
         for size in (0, 1, 125, 126, 65535, 65536, 1 << 20):
             data = os.urandom(size)
             await socket.send(data)
@@ -178,7 +185,6 @@ async def talk(url, endpoint, number):
         await (await socket.ping())
 
 
-@pytest.mark.plain
 @pytest.mark.parametrize("kind", ["http", "tcp"])
 def test_websockets_library_at_both_ends(piko, kind):
     async def run():
@@ -186,12 +192,11 @@ def test_websockets_library_at_both_ends(piko, kind):
             port = server.sockets[0].getsockname()[1]
             node = piko.server()  # not on another thread: a child dies with the thread that started it
             piko.agent(kind, node, "ws", f"127.0.0.1:{port}")
-            await asyncio.gather(*(talk(f"ws://{node.proxy}/chat", "ws", number) for number in range(20)))
+            await asyncio.gather(*(talk(dial(piko, node, "/chat"), number) for number in range(20)))
 
     asyncio.run(asyncio.wait_for(run(), 40))
 
 
-@pytest.mark.plain
 @pytest.mark.parametrize("kind", ["http", "tcp"])
 def test_websockets_close_codes_pass(piko, kind):
     async def leave(socket):
@@ -203,7 +208,7 @@ def test_websockets_close_codes_pass(piko, kind):
             port = server.sockets[0].getsockname()[1]
             node = piko.server()  # not on another thread: a child dies with the thread that started it
             piko.agent(kind, node, "ws", f"127.0.0.1:{port}")
-            async with connect(f"ws://{node.proxy}/", additional_headers={"x-piko-endpoint": "ws"}, proxy=None) as socket:
+            async with dial(piko, node, "/") as socket:
                 await socket.send("bye")
                 await socket.wait_closed()
                 assert (socket.close_code, socket.close_reason) == (4001, "reason")

@@ -53,6 +53,7 @@ class Scene:
 
     def __init__(self, piko, service):
         flags = ("--proxy.http.read-header-timeout", "300s", "--proxy.access-log.disable")
+        self.tokens = piko.tokens
         self.node, self.calm_node = piko.server(*flags), piko.server(*flags)
         self.agent = piko.agent("http", self.node, "web", service.addr, "--access-log.disable")
         piko.agent("http", self.calm_node, "web", service.addr, "--access-log.disable")
@@ -108,9 +109,11 @@ def scene(piko, nginx):
 
 @contextlib.contextmanager
 def attack(scene, count, flags, target):
-    """slowhttptest at the node until the block ends; it takes the endpoint from the URL, since it can send no field of ours."""
+    """slowhttptest at the node until the block ends. It has no option for a field of ours: these stand behind the cookie."""
+    fields = {"x-piko-endpoint": "web", **(scene.tokens.headers if scene.tokens else {})}
+    cookie = "".join(["a=b", *(f"\r\n{name}: {value}" for name, value in fields.items())])
     command = ["slowhttptest", *flags, "-c", str(count), "-r", "1000", "-l", "600", "-p", "60", "-v", "0",
-               "-u", f"http://web.example{target}", "-d", scene.node.proxy]
+               "-j", cookie, "-u", f"{scene.node.scheme}://{scene.node.proxy}{target}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     try:
         yield process

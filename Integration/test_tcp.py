@@ -278,7 +278,6 @@ def test_a_reader_that_stops_does_not_stop_the_others(path):
         assert sorted(times)[297] < 0.25
 
 
-@pytest.mark.plain
 def test_forward_start_and_agent_start_take_their_ports_from_files(piko, tmp_path):
     one, two = Service(raw=True, handler=lambda c: c.send(b"one")), Service(raw=True, handler=lambda c: c.send(b"two"))
     node = piko.server()
@@ -296,8 +295,8 @@ ports:
 - {{addr: "127.0.0.1:{ports[1]}", endpoint_id: two}}
 """)
 
-    piko.start(PikoProcess, "agent-start", ["agent", "start", "--config.path", tmp_path / "agent.yaml"])
-    piko.start(PikoProcess, "forward-start", ["forward", "start", "--config.path", tmp_path / "forward.yaml"])
+    piko.start(PikoProcess, "agent-start", ["agent", "start", "--config.path", tmp_path / "agent.yaml", *piko.dialling])
+    piko.start(PikoProcess, "forward-start", ["forward", "start", "--config.path", tmp_path / "forward.yaml", *piko.dialling])
     for port, word in zip(ports, (b"one", b"two")):
         eventually(lambda: listening(f"127.0.0.1:{port}") and node.listeners(word.decode()))
         with Wire(connect(f"127.0.0.1:{port}")) as wire:

@@ -38,7 +38,7 @@ def files(tmp_path):
     service.kill()
 
 
-@pytest.mark.plain
+@pytest.mark.plain("the figure is that of tokens, not of TLS; a share of more is smaller")
 @pytest.mark.parametrize("kind", ["hmac", "rsa", "ecdsa"])
 def test_a_verified_token_costs_next_to_nothing_the_second_time(piko, files, loops, capsys, monkeypatch, pytestconfig, kind):
     monkeypatch.setattr(wire, "line_behind_endpoint", None)

@@ -11,8 +11,8 @@ from harness.real import Nginx
 
 from .test_routing import knows
 
-# The figure is one of plain text and open ports.
-pytestmark = [pytest.mark.alone, pytest.mark.plain, pytest.mark.tokenless]
+WHY = "the figure is one of plain text and open ports"
+pytestmark = [pytest.mark.alone, pytest.mark.plain(WHY), pytest.mark.tokenless(WHY)]
 
 BOUND = 1.6
 ROUNDS = 5

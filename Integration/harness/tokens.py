@@ -84,12 +84,16 @@ class Everywhere:
         return ["--server.token", self.token]
 
     @property
+    def headers(self):
+        return {"x-piko-authorization": f"Bearer {self.token}"}
+
+    @property
     def curl(self):
-        return ["-H", f"x-piko-authorization: Bearer {self.token}"]
+        return [word for name, value in self.headers.items() for word in ("-H", f"{name}: {value}")]
 
     @property
     def line(self):
-        return f"x-piko-authorization: Bearer {self.token}\r\n".encode()
+        return "".join(f"{name}: {value}\r\n" for name, value in self.headers.items()).encode()
 
 
 class Issuer:
