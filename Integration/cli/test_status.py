@@ -2,10 +2,14 @@
 # `piko server status`: what it asks a node and prints as YAML, and what it says when there is no answer.
 # The node is ours; a scripted service stands in for other answers.
 
+from urllib.parse import unquote
+
 import pytest
 
 from harness.ports import free_port
 from harness.tokens import SECRET, token
+from harness.usage import eventually
+from peer.agent import FakeAgent
 from peer.service import Service, reply
 
 
@@ -22,6 +26,21 @@ def test_no_endpoints_are_an_empty_mapping(piko):
     node = piko.server()
     ended = piko.run("server", "status", "upstream", "endpoints", "--server.url", f"{node.admin_url}/", *piko.asking)
     assert (ended.child.returncode, ended.out) == (0, "{}\n")
+
+
+def test_an_endpoint_of_control_characters_hides_no_other(piko, service):
+    node = piko.server("--cluster.node-id", "me")
+    piko.agent("tcp", node, "web", service.addr)
+    names = ["%7f", "%c2%9b", "%ef%bf%bf", "%ef%bf%be", "%e2%80%a8"]
+    agents = [FakeAgent(node.upstream, name) for name in names]
+    eventually(lambda: sum(node.listeners(unquote(name)) for name in names) == len(names))
+    for words in ("upstream endpoints", "cluster node local", "gossip node me"):
+        ended = piko.run("server", "status", *words.split(), "--server.url", node.admin_url, *piko.asking)
+        assert (ended.child.returncode, ended.log) == (0, ""), words
+        assert "web" in ended.out and all(char.isprintable() for char in ended.out.replace("\n", "")), words
+    assert node.ask("/status/upstream/endpoints").body.isascii()
+    for agent in agents:
+        agent.close()
 
 
 def test_an_admin_port_that_asks_for_a_token_gets_it_from_a_flag_or_a_file(piko, tmp_path):

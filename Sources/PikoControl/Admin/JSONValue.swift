@@ -43,17 +43,22 @@ indirect enum JSONValue {
         out += last.utf8
     }
 
-    /// RFC 8259 7.
+    /// RFC 8259 7. Beyond that, what may move a terminal's cursor, and what is no text in YAML (YAML 1.2 5.1): names come from agents.
     private static func quote(_ text: String, to out: inout [UInt8]) {
-        let hex = Array("0123456789abcdef".utf8)
         out += "\"".utf8
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): out += [UInt8(ascii: "\\"), byte]
-            case ..<0x20: out += "\\u00".utf8 + [hex[Int(byte >> 4)], hex[Int(byte & 15)]]
-            default: out.append(byte)
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0x22, 0x5C: out += [UInt8(ascii: "\\"), UInt8(scalar.value)]
+            case ..<0x20, 0x7F...0x9F, 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF: escape(scalar, to: &out)
+            default: out += scalar.utf8
             }
         }
         out += "\"".utf8
+    }
+
+    /// Of the basic plane.
+    private static func escape(_ scalar: Unicode.Scalar, to out: inout [UInt8]) {
+        let digits = String(scalar.value, radix: 16)
+        out += "\\u\(String(repeating: "0", count: 4 - digits.count))\(digits)".utf8
     }
 }

@@ -267,6 +267,10 @@ public struct LogLine {
         guard length > 0 else { put("\\ufffd"); return 1 }
         if bytes[at] == 0xC2, bytes[at + 1] < 0xA0 {
             putEscape(bytes[at + 1])
+        } else if bytes[at] == 0xE2, bytes[at + 1] == 0x80, bytes[at + 2] & 0xFE == 0xA8 {
+            // U+2028 and U+2029 end a line where lines are Unicode's.
+            put("\\u202")
+            put(Self.hex(bytes[at + 2] & 15))
         } else {
             for offset in 0..<length { put(bytes[at + offset]) }
         }

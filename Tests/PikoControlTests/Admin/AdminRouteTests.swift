@@ -82,6 +82,12 @@ import Testing
             == #"{"b\"":["\\\u000a\u0001é",true,18446744073709551615],"a":[]}"#)
     }
 
+    @Test("JSON: what moves a terminal's cursor, and what is no text in YAML, is escaped")
+    func controls() {
+        #expect(JSONValue.text("\u{7E}\u{7F}\u{80}\u{9B}\u{A0}\u{2027}\u{2028}\u{2029}\u{FEFF}\u{FFFD}\u{FFFE}\u{FFFF}\u{10FFFF}").text
+            == "\"~\\u007f\\u0080\\u009b\u{A0}\u{2027}\\u2028\\u2029\\ufeff\u{FFFD}\\ufffe\\uffff\u{10FFFF}\"")
+    }
+
     @Test("metrics: nodes by status, keys by node")
     func metrics() {
         var gossip = Gossip(

@@ -73,6 +73,13 @@ struct LoggingLineTests {
         #expect(text.contains(#"\u009b31m"#))
     }
 
+    @Test("line: Unicode's line ends are escaped, so a line stays one")
+    func lineEnds() throws {
+        #expect(try value(of: Array("a\u{2027}\u{2028}\u{2029}\u{202A}".utf8)) == "a\u{2027}\u{2028}\u{2029}\u{202A}")
+        let text = line { line in withBytes("\u{2028}\u{2029}") { line.add("x", bytes: $0) } }
+        #expect(text.hasSuffix(#""x":"\u2028\u2029"}"# + "\n"))
+    }
+
     @Test("line: too long a text is cut, and the line stays JSON within the bound", arguments: ["x", "\"", "ä", "😀", "\u{1}"])
     func cut(filler: String) throws {
         for capacity in 256...300 {
