@@ -88,6 +88,34 @@ def test_a_secret_is_not_shown(run):
     assert error == "--connect.token: expected visible ASCII characters without blanks"
 
 
+@pytest.mark.parametrize("words, shown", [
+    ("agent http web http://me:hunter2@h:1", "http://[redacted]@h:1"),
+    ("agent http web me:hunter2@h:1", "[redacted]@h:1"),
+    ("agent tcp web http://me:hunt/er2@h:1", "http://[redacted]@h:1"),
+    ("agent http web 1 --connect.url http://me:hunter2@h", "http://[redacted]@h"),
+    ("agent http web 1 --connect.url https://h?token=hunter2", "https://h?[redacted]"),
+    ("forward me:hunter2@h:1 web", "[redacted]@h:1"),
+    ("forward 1 web --connect.url http://me:hunt@er2@h", "http://[redacted]@h"),
+    ("server --cluster.join http://me:hunter2@h", "http://[redacted]@h"),
+    ("server --proxy.advertise-addr http://me:hunter2@h", "http://[redacted]@h"),
+    ("server --proxy.auth.jwks.endpoint https://me:hunter2@h/keys?key=hunter2", "https://[redacted]@h/keys?[redacted]"),
+    ("server --upstream.auth.jwks.endpoint h/keys?key=hunter2", "h/keys?[redacted]"),
+    ("server --admin.auth.jwks.endpoint https://h/keys#hunter2", "https://h/keys#[redacted]"),
+    ("server status upstream endpoints --server.url http://me:hunter2@h", "http://[redacted]@h"),
+    ("bench http --connect.proxy-url http://me:hunter2@h", "http://[redacted]@h"),
+    ("agent http web 1 http://me:hunter2@h", "unexpected argument: http://[redacted]@h"),
+])
+def test_what_a_url_has_of_secrets_is_not_shown(run, words, shown):
+    error = run(*words.split()).error
+    assert error == shown or error.endswith(f'got "{shown}"'), error
+
+
+def test_the_query_of_a_key_set_is_not_logged(run):
+    words = "server --log.level debug --proxy.auth.jwks.endpoint http://127.0.0.1:1/keys?key=hunter2 --proxy.bind-addr 203.0.113.1:1"
+    ended = run(*words.split())
+    assert ended.code == 1 and "/keys?[redacted]" in ended.err and "hunter2" not in ended.err
+
+
 def test_an_error_is_one_line_whatever_was_given(run):
     error = run("server", "--proxy.timeout", "1\n2\x1b[31m" + "x" * 1000).error
     assert error.isprintable() and len(error) < 200

@@ -48,7 +48,7 @@ struct Loaded<Configuration> {
     /// The arguments that are no flags, by their names in help. Too few and too many are errors.
     func arguments(_ names: String...) throws -> [String] {
         guard rest.count >= names.count else { throw CommandExit.failure("missing argument: \(names[rest.count])") }
-        guard rest.count == names.count else { throw CommandExit.failure("unexpected argument: \(rest[names.count])") }
+        guard rest.count == names.count else { throw CommandExit.failure("unexpected argument: \(ShownText.masked(rest[names.count]))") }
         return rest
     }
 }

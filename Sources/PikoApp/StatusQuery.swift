@@ -46,7 +46,7 @@ struct StatusQuery {
             guard let value = rest.popFirst(), !value.isEmpty else { throw CommandExit.failure("missing argument: \(argument)") }
             path += "/\(PercentEncoding.pathSegment(value))"
         }
-        if let extra = rest.first { throw CommandExit.failure("unexpected argument: \(extra)") }
+        if let extra = rest.first { throw CommandExit.failure("unexpected argument: \(ShownText.masked(extra))") }
         return configuration.forward.isEmpty ? path : "\(path)?forward=\(PercentEncoding.pathSegment(configuration.forward))"
     }
 

@@ -15,12 +15,14 @@ public struct ConfigurationError: Error, Equatable, Sendable, CustomStringConver
 
     public var description: String { message }
 
-    /// A value that was not what the key takes. The value is shown, shortened and on one line.
+    /// A value that was not what the key takes. The value is shown, shortened, on one line
+    /// and without a URL's secrets.
     static func expected(_ expected: String, at name: String, got value: String, line: Int? = nil) -> Self {
         Self("\(name): expected \(expected), got \(quoted(value))", line: line)
     }
 
     static func quoted(_ value: String) -> String {
+        let value = ShownText.masked(value)
         var text = "\""
         for scalar in value.unicodeScalars.prefix(60) {
             let isPlain = scalar.value >= 0x20 && !(0x7F...0x9F).contains(scalar.value)

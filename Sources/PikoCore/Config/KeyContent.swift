@@ -18,14 +18,11 @@ struct KeyContent<Root> {
     /// Takes from `new` what is live.
     let take: (inout Root, _ new: Root, _ isLive: Bool) -> Void
 
-    /// What is shown instead of a secret.
-    static var mask: String { "[redacted]" }
-
     /// Of a single value.
     init<Value>(_ place: WritableKeyPath<Root, Value>, _ type: ValueType<Value>) {
         shown = {
             let text = type.write($0[keyPath: place])
-            return [("", type.isSecret && !text.isEmpty ? Self.mask : text)]
+            return [("", type.isSecret && !text.isEmpty ? ShownText.mask : ShownText.masked(text))]
         }
         changes = { $0[keyPath: place] == $1[keyPath: place] ? [] : [KeyChange(isLive: $2)] }
         take = { root, new, isLive in

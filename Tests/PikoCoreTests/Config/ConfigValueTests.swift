@@ -15,6 +15,13 @@ struct ConfigValueTests {
         #expect(Duration(configured: text) == duration)
     }
 
+    @Test("shown: a URL's user, password, query and fragment are not", arguments: [
+        ("http://h:1/p", "http://h:1/p"), ("http://u:p@h/x", "http://[redacted]@h/x"), ("http://u:p@/?#@h", "http://[redacted]@h"),
+        ("u:p@h:1", "[redacted]@h:1"), ("http://h/?a=b", "http://h/?[redacted]"), ("h?a=b", "h?[redacted]"), ("http://h#f", "http://h#[redacted]"),
+        ("https://u@h/k?a", "https://[redacted]@h/k?[redacted]"), ("web@x", "web@x"), ("a?b", "a?b"), ("", ""), ("://", "://"), ("@", "@"),
+    ])
+    func masked(text: String, shown: String) { #expect(ShownText.masked(text) == shown) }
+
     @Test("duration: anything else is refused", arguments: [
         "", "10", "s", "10x", "-1s", "+1s", "1 s", "10s ", "1s1", "1..5s", "1e3s", "nan", "infs", "10S", "99999999999999h", "１s",
     ])
