@@ -44,7 +44,7 @@ final class PortTokens: Sendable {
     var areAsked: Bool { asks.load(ordering: .relaxed) }
 
     /// Another number whenever answers may be others than before.
-    var version: UInt64 { changes.number.load(ordering: .relaxed) }
+    var version: UInt64 { changes.number.load(ordering: .acquiring) }
 
     /// Whoever verifies the tokens of a tenant; empty: of none. Once there are tenants, everybody is one.
     func authority(tenant: String) throws(TokenFault) -> TokenAuthority {

@@ -32,7 +32,11 @@ struct TokenQuestion {
     let field: TokenField
     let value: [UInt8]
     let token: [UInt8]
+    /// Empty: none.
+    let tenant: String
     let authority: TokenAuthority
+    /// Of the port's tokens when `authority` was chosen: its verdict counts for no other.
+    let version: UInt64
     /// Answers are kept: the port has no tenants, whose tokens must not be taken for each other's.
     let isKept: Bool
 }
@@ -90,11 +94,11 @@ final class TokenGate {
                     return .granted(TokenPass(presented.field, Array(presented.value), grant: grant, version: version))
                 }
             }
-            let authority = try tokens.authority(tenant: String(decoding: presented.tenant, as: UTF8.self))
+            let tenant = String(decoding: presented.tenant, as: UTF8.self)
             return .unverified(
                 TokenQuestion(
-                    field: presented.field, value: Array(presented.value), token: Array(presented.token), authority: authority,
-                    isKept: presented.tenant.isEmpty))
+                    field: presented.field, value: Array(presented.value), token: Array(presented.token), tenant: tenant,
+                    authority: try tokens.authority(tenant: tenant), version: version, isKept: presented.tenant.isEmpty))
         } catch {
             return .refused(error)
         }
@@ -103,12 +107,15 @@ final class TokenGate {
     /// Has a token verified. `answer` runs once, in a later turn, unless `cancel` comes before.
     func ask(_ question: TokenQuestion, _ answer: @escaping (Verdict) -> Void) -> UInt64 {
         lastTicket += 1
-        let ticket = lastTicket
-        waits[ticket] = Wait(question: question, answer: answer)
-        question.authority.ask(question.token) { [mail] verdict in
+        pose(Wait(question: question, answer: answer), lastTicket)
+        return lastTicket
+    }
+
+    private func pose(_ wait: Wait, _ ticket: UInt64) {
+        waits[ticket] = wait
+        wait.question.authority.ask(wait.question.token) { [mail] verdict in
             mail.post { $0.gate?.take(verdict, ticket) }
         }
-        return ticket
     }
 
     /// Verifies within this call, for the few that cannot wait.
@@ -118,14 +125,35 @@ final class TokenGate {
 
     private func take(_ verdict: Result<TokenGrant, TokenFault>, _ ticket: UInt64) {
         guard let wait = waits.removeValue(forKey: ticket) else { return }
-        wait.answer(settle(wait.question, verdict))
+        if wait.question.version == tokens.version { return wait.answer(settle(wait.question, verdict)) }
+        askAgain(wait, ticket)
+    }
+
+    /// The verdict is by keys or rules that are in force no more.
+    private func askAgain(_ wait: Wait, _ ticket: UInt64) {
+        let old = wait.question
+        let version = tokens.version
+        guard tokens.areAsked else { return wait.answer(.success(TokenPass(old.field, old.value, grant: nil, version: version))) }
+        do throws(TokenFault) {
+            let question = TokenQuestion(
+                field: old.field, value: old.value, token: old.token, tenant: old.tenant,
+                authority: try tokens.authority(tenant: old.tenant), version: version, isKept: old.isKept)
+            pose(Wait(question: question, answer: wait.answer), ticket)
+        } catch {
+            wait.answer(.failure(error))
+        }
     }
 
     private func settle(_ question: TokenQuestion, _ verdict: Result<TokenGrant, TokenFault>) -> Verdict {
         verdict.map { grant in
-            if question.isKept, version == tokens.version { cache.keep(question.token, grant) }
-            return TokenPass(question.field, question.value, grant: grant, version: version)
+            if question.isKept, question.version == tokens.version { keep(question, grant) }
+            return TokenPass(question.field, question.value, grant: grant, version: question.version)
         }
+    }
+
+    private func keep(_ question: TokenQuestion, _ grant: TokenGrant) {
+        if question.version != version { forget(question.version) }
+        cache.keep(question.token, grant)
     }
 
     private func forget(_ version: UInt64) {

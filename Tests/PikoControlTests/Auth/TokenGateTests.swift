@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+// What a loop remembers of tokens when keys change while a verdict is on its way. One loop of the test's own, no sockets.
+// Tokens are made with JWTKit.
+
+import JWTKit
+import PikoCore
+import PikoEngine
+import Synchronization
+import Testing
+
+@testable import PikoControl
+
+private struct Payload: JWTPayload {
+    func verify(using algorithm: some JWTAlgorithm) async throws {}
+}
+
+struct TokenGateTests {
+    private static let first = "the first secret, and it is a long one"
+    private static let second = "the second secret, longer than the first"
+
+    private func token(_ secret: String) async throws -> String {
+        let keys = JWTKeyCollection()
+        await keys.add(hmac: HMACKey(from: Array(secret.utf8) + Array(repeating: 0, count: 64 - secret.utf8.count)), digestAlgorithm: .sha256)
+        return try await keys.sign(Payload())
+    }
+
+    private func auth(_ secret: String) -> AuthConfiguration {
+        var auth = AuthConfiguration()
+        auth.hmacSecretKey = secret
+        return auth
+    }
+
+    @Test("gate: a verdict by keys that were replaced meanwhile opens nothing and is not remembered")
+    func replacedMeanwhile() async throws {
+        let stage = try GateStage(auth(Self.first))
+        let revoked = try await token(Self.first), good = try await token(Self.second)
+        let next = try stage.tokens.make(auth(Self.second))
+        // The verdict by the first secret finds the loop busy: it waits in the mailbox until the second is in force and known to the gate.
+        let seen = stage.ask(revoked) { gate in
+            gate.tokens.adopt(next, on: stage.loop)
+            return GateStage.outcome(gate, good)
+        }
+        #expect(seen == "unverified")
+        #expect(stage.verdict() == "invalid")
+        #expect(stage.outcome(revoked) == "unverified")
+        stage.ask(good)
+        #expect(stage.verdict() == "granted")
+        #expect(stage.outcome(good) == "granted", "what the keys in force let in is remembered")
+        stage.end()
+    }
+
+    @Test("gate: who waits while a port stops asking for tokens is let in")
+    func openedMeanwhile() async throws {
+        let stage = try GateStage(auth(Self.first))
+        let open = try stage.tokens.make(AuthConfiguration())
+        stage.ask("x.y.z") { $0.tokens.adopt(open, on: stage.loop) }
+        #expect(stage.verdict() == "granted")
+        stage.end()
+    }
+}
+
+/// A gate on a loop of its own. Made, used and ended on the test's thread.
+private final class GateStage: Sendable {
+    let tokens: PortTokens
+    let loop: EventLoop
+    private let gate: LoopBound<TokenGate>
+    private let turnstile = Turnstile()
+    private let verdicts = Mutex<[String]>([])
+
+    init(_ auth: AuthConfiguration) throws {
+        tokens = try PortTokens(port: "proxy", auth, log: Log(sink: LogSink(configuration: LogConfiguration()) { _ in true }))
+        loop = try EventLoop(name: "test")
+        gate = LoopBound(on: loop)
+        try loop.start()
+        loop.sync { [self] in gate.value = TokenGate(tokens, on: loop) }
+    }
+
+    /// Asks for the token's verdict, and does more in the same turn, in which the verdict cannot arrive.
+    @discardableResult
+    func ask<Answer: Sendable>(_ token: String, _ more: @escaping @Sendable (TokenGate) -> Answer = { _ in }) -> Answer? {
+        gate.sync { [self] gate in
+            guard case .unverified(let question) = Self.admit(gate, token) else { return more(gate) }
+            _ = gate.ask(question) { [self] verdict in
+                let text = switch verdict {
+                case .success: "granted"
+                case .failure(let fault): fault.label
+                }
+                verdicts.withLock { $0.append(text) }
+                turnstile.wake()
+            }
+            return more(gate)
+        }
+    }
+
+    /// The next verdict; "" where none comes.
+    func verdict() -> String {
+        _ = turnstile.wait(atMost: 10_000) { verdicts.withLock { !$0.isEmpty } }
+        return verdicts.withLock { $0.isEmpty ? "" : $0.removeFirst() }
+    }
+
+    func outcome(_ token: String) -> String? { gate.sync { Self.outcome($0, token) } }
+
+    static func outcome(_ gate: TokenGate, _ token: String) -> String {
+        switch admit(gate, token) {
+        case .granted: "granted"
+        case .refused(let fault): fault.label
+        case .unverified: "unverified"
+        }
+    }
+
+    private static func admit(_ gate: TokenGate, _ token: String) -> Admission {
+        let head = RequestHead(limits: HeadLimits())
+        let bytes = Array("GET / HTTP/1.1\r\nhost: h\r\nx-piko-authorization: Bearer \(token)\r\n\r\n".utf8)
+        return bytes.withUnsafeBytes {
+            #expect(head.parse($0) == nil)
+            return gate.admit(head)
+        }
+    }
+
+    func end() {
+        loop.sync { [gate] in gate.value = nil }
+        loop.stop()
+        #expect(loop.join() == EngineCounts())
+    }
+}
