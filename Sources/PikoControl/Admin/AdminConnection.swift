@@ -48,7 +48,8 @@ final class AdminConnection: ConnectionHandler {
     func abort() { connection.abort() }
 
     func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int {
-        guard !isAnswering else { return 0 }
+        // Who does not read its answers is asked nothing more.
+        guard !isAnswering, connection.queued == 0 else { return 0 }
         switch scanner.next(bytes) {
         case .needsMore:
             if bytes.count < Self.limits.bytes { return 0 }
@@ -121,14 +122,18 @@ final class AdminConnection: ConnectionHandler {
 
             """, more: true)
         connection.write(head.traits.method == .head ? "" : answer.body)
-        lease = connection.queued > 0 ? answer.lease : nil
-        if lease != nil { connection.watchDrain() }
+        if connection.queued > 0 {
+            lease = answer.lease
+            connection.watchDrain()
+        }
         timer?.arm(closes ? 1000 : Self.patience)
-        if closes { connection.shut() } else { connection.resume() }
+        if closes { connection.shut() } else if connection.queued == 0 { connection.resume() }
     }
 
     func connectionDidDrain(_ connection: Connection) {
-        if connection.queued == 0 { lease = nil }
+        guard connection.queued == 0 else { return }
+        lease = nil
+        if !isAnswering { connection.resume() }
     }
 
     func connectionDidEnd(_ connection: Connection) { connection.close() }

@@ -29,6 +29,7 @@ extension ProxyConnection {
         pool = nil
         bodyToCome = 0
         hasTriedSession = false
+        interimBytes = 0
         moves = 0
         selected = nil
         readDeadline = .max
@@ -56,7 +57,18 @@ extension ProxyConnection {
         proxy.giveBack(given)
     }
 
-    private func awaitNext() {
+    /// Bytes of answers that may wait for the client; one more answer may be behind them.
+    private static let mostQueued = 64 * 1024
+
+    /// Whether so much waits for the client that it is asked nothing more. Its clock goes on, so one that never reads is let go of.
+    func backsUp() -> Bool {
+        let isFull = downstream.queued >= Self.mostQueued
+        if isFull, !isBackedUp { downstream.watchDrain() }
+        isBackedUp = isFull
+        return isFull
+    }
+
+    func awaitNext() {
         if proxy.isDraining, isOfMember { awaitMember() }
         setClock(idleTimeout)
         if isReading { return }

@@ -51,6 +51,9 @@ extension ProxyConnection {
             takeRefusal(error, bytes.count - count)
             return bytes.count
         }
+        // They wait for a client that does not read; together they may be as long as one head.
+        if response.isInterim { interimBytes += count }
+        if interimBytes > proxy.settings.headLimits.bytes { return refuseResponse("interim heads too large", bytes) }
         responseRest = UnsafeRawBufferPointer(rebasing: bytes[count...])
         responseTaken = count
         handle(.responseHead(response))

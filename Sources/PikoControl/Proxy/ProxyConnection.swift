@@ -49,6 +49,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var clientEnded = false
     /// Within the call that offers the client's bytes: what is left of them is not kept yet.
     var isReading = false
+    /// Answers wait that the client does not read: its further requests wait too.
+    @exclusivity(unchecked) var isBackedUp = false
     var requestsServed: UInt64 = 0
     var clientAddress: UnsafeMutableRawBufferPointer?
     var clientAddressCount = 0
@@ -118,6 +120,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var responseRest = UnsafeRawBufferPointer(start: nil, count: 0)
     var responseTaken = 0
     var responseIsInline = false
+    /// Of this response's interim heads.
+    @exclusivity(unchecked) var interimBytes = 0
     /// The upstream sent what belongs to no response.
     var upstreamIsDirty = false
     var upload: Flow?
@@ -213,13 +217,13 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         let taken = readRequest(bytes)
         isReading = false
         // What is left of something is offered again; of an end there is no more to come.
-        if clientEnded, state == .idle, taken == 0 || taken == bytes.count { close() }
+        if clientEnded, state == .idle, !isBackedUp, taken == 0 || taken == bytes.count { close() }
         return taken
     }
 
     private func readRequest(_ bytes: UnsafeRawBufferPointer) -> Int {
         switch state {
-        case .idle: readHead(bytes)
+        case .idle: backsUp() ? 0 : readHead(bytes)
         case .parked: 0
         case .held: readHeld(bytes)
         case .exchange: bodyToCome > 0 ? readHeldBody(bytes) : 0
@@ -238,7 +242,9 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         }
         guard connection === downstream else { return }
         switch state {
-        case .idle: close()
+        case .idle:
+            clientEnded = isBackedUp && downstream.keptCount > 0
+            if !clientEnded { close() }
         case .parked, .held, .exchange:
             // Requests sent before the end are answered; a client that waits for one answer only has left.
             guard !clientEnded else { return }
@@ -249,7 +255,9 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     }
 
     func connectionDidDrain(_ connection: Connection) {
-        if connection === downstream, state == .parked, downstream.queued == 0 { leaveForOtherLoop() }
+        guard connection === downstream else { return }
+        if state == .parked, downstream.queued == 0 { return leaveForOtherLoop() }
+        if isBackedUp, !backsUp(), state == .idle { awaitNext() }
     }
 
     func connectionDidClose(_ connection: Connection, error: EngineError?) {
