@@ -324,6 +324,22 @@ def test_a_token_passes_to_the_next_node_and_ends_there(piko, service):
     assert service.request().head.get("authorization") == b"Basic YTpi"
 
 
+def test_a_token_that_the_near_node_consumed_reaches_no_service_of_a_far_node_that_asks_for_none(piko, service):
+    piko.tokens = None
+    near = piko.server("--proxy.auth.hmac-secret-key", SECRET)
+    far = piko.server("--cluster.join", near.gossip)
+    piko.agent("http", far, "web", service.addr)
+    eventually(lambda: fetch(near.proxy, "web", headers=[bearer(token())]).status == 200)
+    for name in ("authorization", "x-piko-authorization"):
+        service.fresh(reply())
+        assert fetch(near.proxy, "web", headers=[bearer(token(), name), ("x-other", "kept")]).body == b"hello"
+        head = service.request().head
+        assert head.get("authorization") is None and head.get("x-piko-authorization") is None and head.get("x-other") == b"kept"
+    service.fresh(reply())
+    fetch(near.proxy, "web", headers=[bearer(token()), ("Authorization", "Basic YTpi")])
+    assert service.request().head.get("authorization") == b"Basic YTpi"
+
+
 def test_a_node_that_asks_for_no_token_passes_one_on_to_a_node_that_does(piko, service):
     piko.tokens = None
     near = piko.server()

@@ -94,10 +94,11 @@ extension ProxyConnection {
     /// `authorization` was meant for us, not for the service.
     var consumedAuthorization: Bool { pass.map { $0.grant != nil && $0.field == .authorization } ?? false }
 
-    /// The token as it came, for the node that the request goes to, which checks it again.
+    /// The token as it came, for the node that the request goes to, which checks it again. In the field that no node lets through to a service,
+    /// whichever it came in: a node that asks for no tokens takes `authorization` for the service's.
     func writeToken(to writer: HeadWriter) {
         guard let pass else { return }
-        writer.append(pass.field == .authorization ? "Authorization: " : "x-piko-authorization: ")
+        writer.append("x-piko-authorization: ")
         pass.value.withUnsafeBytes { writer.append($0) }
         writer.endLine()
     }
