@@ -94,6 +94,16 @@ def test_a_new_key_is_found_by_its_first_token_and_strangers_cannot_hammer_the_i
         assert issuer.reads == 2
 
 
+def test_an_only_key_that_was_replaced_is_found_by_tokens_that_name_none(site):
+    with Issuer(key_set(a=A)) as issuer:
+        ask = site(issuer.url)
+        assert ask(signed(A, None)).status == 200
+        issuer.answer = key_set(b=B)
+        assert ask(signed(B, None)).status == 200
+        assert error(ask(signed(A, None))) == (401, "invalid token")
+        assert issuer.reads == 2
+
+
 def test_a_key_that_is_gone_verifies_nothing_any_more(site):
     with Issuer(key_set(a=A, b=B)) as issuer:
         ask = site(issuer.url, "--proxy.auth.jwks.cache-ttl", "1s")

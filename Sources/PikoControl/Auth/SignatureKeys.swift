@@ -36,8 +36,9 @@ struct SignatureKeys: Sendable {
         guard let verifiers = whatever ?? verifiers(of: token.header.kid) else {
             return token.header.kid == nil ? .bad : .unknownKey
         }
-        guard let verifier = verifiers[algorithm] else { return .bad }
-        return (try? verifier.verify(token.signature, signs: token.signed)) == true ? .good : .bad
+        if let verifier = verifiers[algorithm], (try? verifier.verify(token.signature, signs: token.signed)) == true { return .good }
+        // A set's only key was tried because the token names none: the set may have another key now.
+        return whatever == nil && token.header.kid == nil ? .unknownKey : .bad
     }
 
     /// Without a key id there must be no choice.

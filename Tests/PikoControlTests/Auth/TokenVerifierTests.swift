@@ -179,4 +179,20 @@ struct TokenVerifierTests {
         #expect(outcome(verifier, try await signed(#"{"alg":"HS256"}"#, "{}")) == "granted", "one key: no choice")
         #expect(outcome(verifier, try await signed(#"{"alg":"RS256","kid":"s"}"#, "{}")) == "invalid")
     }
+
+    @Test("key set: a token that names no key may be by one that replaced the only key, and by none of several")
+    func replacedUnnamed() async throws {
+        let key = { (id: String) in #"{"kty":"oct",\#(id)"k":"\#(Data((id + Self.secret).utf8).base64EncodedString().replacing("=", with: ""))"}"# }
+        let token = try await signed(#"{"alg":"HS256"}"#, "{}", secret: "other")
+        let ofAnotherKind = try await signed(#"{"alg":"RS256"}"#, "{}", secret: "other")
+        for id in ["", #""kid":"a","#] {
+            let one = try set(#"{"keys":[\#(key(id))]}"#)
+            #expect(outcome(one, token) == "unknown key" && outcome(one, ofAnotherKind) == "unknown key")
+            #expect(outcome(one, try await signed(#"{"alg":"none"}"#, "{}", secret: "other")) == "invalid")
+        }
+        let named = try set(#"{"keys":[\#(key(#""kid":"a","#))]}"#)
+        #expect(outcome(named, try await signed(#"{"alg":"HS256","kid":"a"}"#, "{}", secret: "other")) == "invalid")
+        let several = try set(#"{"keys":[\#(key(#""kid":"a","#)),\#(key(#""kid":"b","#))]}"#)
+        #expect(outcome(several, token) == "invalid")
+    }
 }
