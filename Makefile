@@ -35,7 +35,7 @@ run:
 
 test:
 	@scripts/install-deps build test
-	@$(MAKE) --no-print-directory check build test-swift test-asan test-tsan test-engine test-integration fuzz
+	@$(MAKE) --no-print-directory check build test-asan test-tsan test-engine test-integration fuzz
 
 # Layers and form; first, since it takes a second. Each check proves beforehand that it can fail.
 check:
@@ -45,6 +45,7 @@ check:
 	scripts/check-style --self-test
 	scripts/check-style
 
+# For development: the same tests as test-asan, sooner built; `make test` has them once.
 test-swift:
 	$(call section,unit tests)
 	$(TEST)
@@ -72,6 +73,9 @@ test-integration:
 	$(call section,whole processes with four loops)
 	$(PYTEST) --loops 4 -m "not alone" -n 2 --dist loadfile --ignore Integration/differential
 	$(PYTEST) --loops 4 -m alone
+	$(call section,whole processes with TLS and tokens everywhere)
+	$(PYTEST) --loops 2 --tls --tokens -m "not alone" -n 2 --dist loadfile --ignore Integration/differential
+	$(PYTEST)/cluster --loops 2 --tls --tokens -m alone
 
 # An hour: what lasts for minutes by its nature, and the soak.
 test-long: build
