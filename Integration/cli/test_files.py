@@ -29,6 +29,7 @@ def server(run, file, text, *flags, env=None):
     ("admin:\n  tls:\n    client_cas: c\n", "admin.tls.cert: expected a file, since client_cas is set"),
     ("upstream:\n  tls: {cert: /nowhere, key: /nowhere}\n", "upstream.tls.cert: /nowhere: No such file or directory"),
     ("upstream:\n  tenants:\n    - id: a\n", "upstream.tenants[0].auth: expected a key or jwks.endpoint"),
+    ("proxy:\n  auth: {audience: me}\n", "proxy.auth: expected a key or jwks.endpoint, since audience is set"),
     ("admin:\n  auth: {hmac_secret_key: s, jwks: {endpoint: 'file:///k'}}\n", "admin.auth.jwks.endpoint: expected no other key beside it"),
     ("proxy:\n  auth: {rsa_public_key: s3cret}\n", "proxy.auth.rsa_public_key: expected a PEM public key or certificate of RSA, 2048 bits or more"),
     ("config:\n  path: other\n", "piko.yaml:1: config: unknown key"),

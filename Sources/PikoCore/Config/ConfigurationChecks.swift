@@ -35,12 +35,21 @@ extension ClusterConfiguration {
 
 extension AuthConfiguration {
     fileprivate func check(_ name: String) throws(ConfigurationError) {
+        // Who says what a token must claim wants one to be asked for; without a key the port would be open to everybody.
+        if !isEnabled, let rule = ruleOfClaims { throw ConfigurationError("\(name): expected a key or jwks.endpoint, since \(rule) is set") }
         guard !jwks.endpoint.isEmpty else { return }
         if hasOwnKey { throw ConfigurationError("\(name).jwks.endpoint: expected no other key beside it") }
         switch KeySetPlace(jwks.endpoint) {
         case nil: throw .expected("an http, https or file URL", at: "\(name).jwks.endpoint", got: jwks.endpoint)
         case .page, .file: break
         }
+    }
+
+    /// The first key that says what a token must claim.
+    private var ruleOfClaims: String? {
+        if !audience.isEmpty { return "audience" }
+        if !issuer.isEmpty { return "issuer" }
+        return requireEndpoints ? "require_endpoints" : nil
     }
 }
 

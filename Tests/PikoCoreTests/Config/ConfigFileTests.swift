@@ -113,6 +113,17 @@ struct ConfigFileTests {
         #expect(mistake { $0.upstream.auth.jwks.endpoint = "http://idp/keys?a=b" } == nil)
     }
 
+    @Test("tokens: what a token must claim is refused where no key asks for one")
+    func rulesWithoutKey() {
+        #expect(mistake { $0.proxy.auth.audience = "a" } == "proxy.auth: expected a key or jwks.endpoint, since audience is set")
+        #expect(mistake { $0.upstream.auth.issuer = "i" } == "upstream.auth: expected a key or jwks.endpoint, since issuer is set")
+        #expect(mistake { $0.admin.auth.requireEndpoints = true } == "admin.auth: expected a key or jwks.endpoint, since require_endpoints is set")
+        let another = mistake { ($0.proxy.auth.hmacSecretKey, $0.admin.auth.audience) = ("s", "a") }
+        #expect(another == "admin.auth: expected a key or jwks.endpoint, since audience is set", "a key of another section is none of this one")
+        #expect(mistake { ($0.proxy.auth.leeway, $0.proxy.auth.disableDisconnectOnExpiry) = (.seconds(1), true) } == nil)
+        #expect(mistake { ($0.proxy.auth.audience, $0.proxy.auth.jwks.endpoint) = ("a", "file:///k") } == nil)
+    }
+
     @Test("tokens: tenants have an id of their own and a key")
     func tenants() throws {
         let tenants: KeyValuePairs<String, Any> = ["tenants": [["id": "t", "auth": ["issuer": "i", "hmac_secret_key": "s"] as Pairs] as Pairs]]
