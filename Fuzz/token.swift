@@ -37,9 +37,11 @@ private func checkText(_ token: [UInt8]) {
     checkClaims(claims)
     var cache = TokenCache(entries: 2, bytes: 1 << 16)
     guard let grant = try? TokenRules().grant(TokenClaims(), now: 0).get() else { fatalError("nothing claimed, nothing granted") }
-    cache.keep(token, grant)
-    precondition(token.withUnsafeBytes { cache.find($0, now: 0) } === grant, "forgotten")
-    precondition(token.dropLast().withUnsafeBytes { cache.find($0, now: 0) } == nil, "taken for another")
+    let none = UnsafeRawBufferPointer(start: nil, count: 0)
+    cache.keep(token, tenant: [], grant)
+    precondition(token.withUnsafeBytes { cache.find($0, tenant: none, now: 0) } === grant, "forgotten")
+    precondition(token.dropLast().withUnsafeBytes { cache.find($0, tenant: none, now: 0) } == nil, "taken for another")
+    precondition(token.withUnsafeBytes { cache.find($0, tenant: $0, now: 0) } == nil, "taken for a tenant's")
 }
 
 private func checkClaims(_ text: JOSEText.Claims) {

@@ -37,8 +37,6 @@ struct TokenQuestion {
     let authority: TokenAuthority
     /// Of the port's tokens when `authority` was chosen: its verdict counts for no other.
     let version: UInt64
-    /// Answers are kept: the port has no tenants, whose tokens must not be taken for each other's.
-    let isKept: Bool
 }
 
 /// The answer to a request for entry.
@@ -86,19 +84,19 @@ final class TokenGate {
         do throws(TokenFault) {
             let presented = try head.presentedToken()
             let now = TokenClock.now
-            if presented.tenant.isEmpty {
-                if let known, known.version == version, known.isFor(presented.field, presented.value), let grant = known.grant, now < grant.end {
-                    return .granted(known)
-                }
-                if let grant = cache.find(presented.token, now: now) {
-                    return .granted(TokenPass(presented.field, Array(presented.value), grant: grant, version: version))
-                }
+            // A pass does not say whose keys let it in.
+            if presented.tenant.isEmpty, let known, known.version == version, known.isFor(presented.field, presented.value),
+                let grant = known.grant, now < grant.end {
+                return .granted(known)
+            }
+            if let grant = cache.find(presented.token, tenant: presented.tenant, now: now) {
+                return .granted(TokenPass(presented.field, Array(presented.value), grant: grant, version: version))
             }
             let tenant = String(decoding: presented.tenant, as: UTF8.self)
             return .unverified(
                 TokenQuestion(
                     field: presented.field, value: Array(presented.value), token: Array(presented.token), tenant: tenant,
-                    authority: try tokens.authority(tenant: tenant), version: version, isKept: presented.tenant.isEmpty))
+                    authority: try tokens.authority(tenant: tenant), version: version))
         } catch {
             return .refused(error)
         }
@@ -137,7 +135,7 @@ final class TokenGate {
         do throws(TokenFault) {
             let question = TokenQuestion(
                 field: old.field, value: old.value, token: old.token, tenant: old.tenant,
-                authority: try tokens.authority(tenant: old.tenant), version: version, isKept: old.isKept)
+                authority: try tokens.authority(tenant: old.tenant), version: version)
             pose(Wait(question: question, answer: wait.answer), ticket)
         } catch {
             wait.answer(.failure(error))
@@ -146,14 +144,14 @@ final class TokenGate {
 
     private func settle(_ question: TokenQuestion, _ verdict: Result<TokenGrant, TokenFault>) -> Verdict {
         verdict.map { grant in
-            if question.isKept, question.version == tokens.version { keep(question, grant) }
+            if question.version == tokens.version { keep(question, grant) }
             return TokenPass(question.field, question.value, grant: grant, version: question.version)
         }
     }
 
     private func keep(_ question: TokenQuestion, _ grant: TokenGrant) {
         if question.version != version { forget(question.version) }
-        cache.keep(question.token, grant)
+        cache.keep(question.token, tenant: Array(question.tenant.utf8), grant)
     }
 
     private func forget(_ version: UInt64) {

@@ -49,6 +49,26 @@ struct TokenGateTests {
         stage.end()
     }
 
+    @Test("gate: a tenant's token is remembered, for that tenant only and until the tenants change")
+    func ofTenants() async throws {
+        let tenants = [("red", Self.first), ("blue", Self.first), ("green", Self.second)].map { id, secret in
+            var tenant = TenantConfiguration()
+            (tenant.id, tenant.auth) = (id, auth(secret))
+            return tenant
+        }
+        let stage = try GateStage(AuthConfiguration(), tenants: tenants)
+        let good = try await token(Self.first)
+        stage.ask(good, tenant: "red")
+        #expect(stage.verdict() == "granted")
+        #expect(stage.outcome(good, tenant: "red") == "granted")
+        #expect(stage.outcome(good, tenant: "blue") == "unverified" && stage.outcome(good, tenant: "green") == "unverified")
+        #expect(stage.outcome(good) == "unknown_tenant" && stage.outcome(good, tenant: "none") == "unknown_tenant")
+        let fewer = try stage.tokens.make(AuthConfiguration(), Array(tenants.dropFirst()))
+        stage.loop.sync { stage.tokens.adopt(fewer, on: stage.loop) }
+        #expect(stage.outcome(good, tenant: "red") == "unknown_tenant")
+        stage.end()
+    }
+
     @Test("gate: who waits while a port stops asking for tokens is let in")
     func openedMeanwhile() async throws {
         let stage = try GateStage(auth(Self.first))
@@ -67,8 +87,8 @@ private final class GateStage: Sendable {
     private let turnstile = Turnstile()
     private let verdicts = Mutex<[String]>([])
 
-    init(_ auth: AuthConfiguration) throws {
-        tokens = try PortTokens(port: "proxy", auth, log: Log(sink: LogSink(configuration: LogConfiguration()) { _ in true }))
+    init(_ auth: AuthConfiguration, tenants: [TenantConfiguration] = []) throws {
+        tokens = try PortTokens(port: "proxy", auth, tenants: tenants, log: Log(sink: LogSink(configuration: LogConfiguration()) { _ in true }))
         loop = try EventLoop(name: "test")
         gate = LoopBound(on: loop)
         try loop.start()
@@ -77,9 +97,9 @@ private final class GateStage: Sendable {
 
     /// Asks for the token's verdict, and does more in the same turn, in which the verdict cannot arrive.
     @discardableResult
-    func ask<Answer: Sendable>(_ token: String, _ more: @escaping @Sendable (TokenGate) -> Answer = { _ in }) -> Answer? {
+    func ask<Answer: Sendable>(_ token: String, tenant: String = "", _ more: @escaping @Sendable (TokenGate) -> Answer = { _ in }) -> Answer? {
         gate.sync { [self] gate in
-            guard case .unverified(let question) = Self.admit(gate, token) else { return more(gate) }
+            guard case .unverified(let question) = Self.admit(gate, token, tenant) else { return more(gate) }
             _ = gate.ask(question) { [self] verdict in
                 let text = switch verdict {
                 case .success: "granted"
@@ -98,19 +118,20 @@ private final class GateStage: Sendable {
         return verdicts.withLock { $0.isEmpty ? "" : $0.removeFirst() }
     }
 
-    func outcome(_ token: String) -> String? { gate.sync { Self.outcome($0, token) } }
+    func outcome(_ token: String, tenant: String = "") -> String? { gate.sync { Self.outcome($0, token, tenant) } }
 
-    static func outcome(_ gate: TokenGate, _ token: String) -> String {
-        switch admit(gate, token) {
+    static func outcome(_ gate: TokenGate, _ token: String, _ tenant: String = "") -> String {
+        switch admit(gate, token, tenant) {
         case .granted: "granted"
         case .refused(let fault): fault.label
         case .unverified: "unverified"
         }
     }
 
-    private static func admit(_ gate: TokenGate, _ token: String) -> Admission {
+    private static func admit(_ gate: TokenGate, _ token: String, _ tenant: String) -> Admission {
         let head = RequestHead(limits: HeadLimits())
-        let bytes = Array("GET / HTTP/1.1\r\nhost: h\r\nx-piko-authorization: Bearer \(token)\r\n\r\n".utf8)
+        let named = tenant.isEmpty ? "" : "x-piko-tenant-id: \(tenant)\r\n"
+        let bytes = Array("GET / HTTP/1.1\r\nhost: h\r\n\(named)x-piko-authorization: Bearer \(token)\r\n\r\n".utf8)
         return bytes.withUnsafeBytes {
             #expect(head.parse($0) == nil)
             return gate.admit(head)

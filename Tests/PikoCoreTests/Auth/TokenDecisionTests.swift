@@ -121,19 +121,38 @@ struct TokenDecisionTests {
 
     // MARK: What is remembered
 
-    private func find(_ cache: inout TokenCache, _ token: String, now: Double = 0) -> TokenGrant? {
-        Array(token.utf8).withUnsafeBytes { cache.find($0, now: now) }
+    private func find(_ cache: inout TokenCache, _ token: String, tenant: String = "", now: Double = 0) -> TokenGrant? {
+        Array(token.utf8).withUnsafeBytes { token in Array(tenant.utf8).withUnsafeBytes { cache.find(token, tenant: $0, now: now) } }
+    }
+
+    @Test("cache: a token is one tenant's, and no other's with the same token")
+    func ofTenants() throws {
+        var cache = TokenCache()
+        let red = try grant(rules(), ["red"], expiry: 10), blue = try grant(rules(), ["blue"]), nobody = try grant(rules(), [])
+        cache.keep(Array("a.b.c".utf8), tenant: Array("red".utf8), red)
+        #expect(find(&cache, "a.b.c") == nil && find(&cache, "a.b.c", tenant: "blue") == nil && find(&cache, "a.b.cred") == nil)
+        cache.keep(Array("a.b.c".utf8), tenant: Array("blue".utf8), blue)
+        cache.keep(Array("a.b.c".utf8), tenant: [], nobody)
+        #expect(find(&cache, "a.b.c", tenant: "red") === red && find(&cache, "a.b.c", tenant: "blue") === blue && find(&cache, "a.b.c") === nobody)
+        #expect(find(&cache, "a.b.c", tenant: "red", now: 10) == nil && find(&cache, "a.b.c", tenant: "blue", now: 10) === blue)
+    }
+
+    @Test("cache: the names of tenants count for its bytes, too")
+    func boundedTenants() throws {
+        var cache = TokenCache(entries: 1000, bytes: 400)
+        for number in 0..<10 { cache.keep([UInt8(number)], tenant: [UInt8](repeating: 0, count: 150), try grant(rules(), [])) }
+        #expect(cache.count <= 3)
     }
 
     @Test("cache: a token is found by all its bytes until it expires, then forgotten")
     func remembered() throws {
         var cache = TokenCache()
         let known = try grant(rules(), [], expiry: 10)
-        cache.keep(Array("a.b.c".utf8), known)
+        cache.keep(Array("a.b.c".utf8), tenant: [], known)
         #expect(find(&cache, "a.b.c", now: 9.9) === known)
         #expect(find(&cache, "a.b.d") == nil && find(&cache, "a.b.") == nil)
         #expect(find(&cache, "a.b.c", now: 10) == nil && cache.count == 0)
-        cache.keep(Array("a.b.c".utf8), known)
+        cache.keep(Array("a.b.c".utf8), tenant: [], known)
         cache.clear()
         #expect(find(&cache, "a.b.c") == nil)
     }
@@ -142,13 +161,13 @@ struct TokenDecisionTests {
     func bounded() throws {
         var cache = TokenCache(entries: 8, bytes: 400)
         let known = try grant(rules(), [])
-        cache.keep(Array("used".utf8), known)
+        cache.keep(Array("used".utf8), tenant: [], known)
         for number in 0..<1000 {
-            cache.keep(Array("token-\(number)".utf8), known)
+            cache.keep(Array("token-\(number)".utf8), tenant: [], known)
             #expect(cache.count <= 8)
             #expect(find(&cache, "used") === known)
         }
-        for number in 0..<10 { cache.keep([UInt8](repeating: UInt8(number), count: 150), known) }
+        for number in 0..<10 { cache.keep([UInt8](repeating: UInt8(number), count: 150), tenant: [], known) }
         #expect(cache.count <= 3)
     }
 }
