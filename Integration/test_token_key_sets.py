@@ -3,6 +3,7 @@
 # The issuer is the test's own; tokens are PyJWT's.
 
 import json
+import signal
 import threading
 
 import pytest
@@ -112,6 +113,42 @@ def test_a_key_that_is_gone_verifies_nothing_any_more(site):
         issuer.answer = key_set(b=B)
         eventually(lambda: ask(known).status == 401, 10)
         assert ask(signed(B, "b")).status == 200
+
+
+def test_a_hangup_has_the_set_read_again_and_the_old_keys_serve_until_then(site):
+    with Issuer(key_set(a=A, b=B)) as issuer:
+        ask = site(issuer.url)
+        known = signed(A, "a")
+        assert ask(known).status == 200
+        issuer.answer, issuer.gate = key_set(b=B), threading.Event()
+        ask.node.signal(signal.SIGHUP)
+        eventually(lambda: issuer.reads == 2)
+        assert ask(signed(A, "a", iss="meanwhile")).status == 200
+        issuer.gate.set()
+        eventually(lambda: ask(known).status == 401, 10)
+        assert ask(signed(B, "b")).status == 200
+        issuer.status = 500
+        ask.node.signal(signal.SIGHUP)
+        ask.node.wait_line(lambda line: line["msg"] == "key set not read" and line["error"] == "status 500", 10)
+        assert ask(signed(B, "b", iss="kept")).status == 200
+
+
+def test_a_hangup_keeps_the_keys_of_an_issuer_that_is_down(site, tmp_path):
+    """Whether another section changes or the rules of this one, as long as the set is in the same place."""
+    file = tmp_path / "server.yaml"
+    file.write_text("{}")
+    with Issuer(key_set(a=A)) as issuer:
+        ask = site(issuer.url, "--config.path", file)
+        assert ask(signed(A, "a")).status == 200
+    file.write_text("admin: {auth: {hmac_secret_key: another}}")
+    ask.node.signal(signal.SIGHUP)
+    eventually(lambda: fetch(ask.node.admin, "admin", "/metrics").status == 401, 10)
+    assert ask(signed(A, "a", iss="new to the node")).status == 200
+    file.write_text("proxy: {auth: {require_endpoints: true}}")
+    ask.node.signal(signal.SIGHUP)
+    eventually(lambda: fetch(ask.node.admin, "admin", "/metrics").status == 200, 10)
+    assert error(ask(signed(A, "a"))) == (401, "endpoint not permitted")
+    assert ask(signed(A, "a", piko={"endpoints": ["web"]})).status == 200
 
 
 def test_keys_stay_while_the_issuer_is_down(site):

@@ -51,6 +51,9 @@ final class KeySetSource {
     /// A token waits for a key that is not in the set.
     func keyIsUnknown() { tell(.unknownKey) }
 
+    /// The operator says that the set may be another.
+    func readAgain() { tell(.changed) }
+
     func end() {
         isOver = true
         timer = nil

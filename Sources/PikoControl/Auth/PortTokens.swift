@@ -66,9 +66,16 @@ final class PortTokens: Sendable {
 
     /// Other keys, rules and tenants from now on. Control loop only.
     func adopt(_ new: Authorities, on loop: EventLoop) {
-        let old = install(new)
+        // First: whoever is asked has its reader, for which a token can wait.
         for authority in new.all { authority.start(on: loop) }
-        for authority in old.all { authority.end() }
+        let old = install(new)
+        let kept = Set(new.all.map(ObjectIdentifier.init))
+        for authority in old.all where !kept.contains(ObjectIdentifier(authority)) { authority.end() }
+    }
+
+    /// Key sets may be others: they are read now. Control loop only.
+    func readAgain() {
+        for authority in authorities.withLock({ $0.all }) { authority.readAgain() }
     }
 
     /// Begins to read key sets. Control loop only.
@@ -81,17 +88,23 @@ final class PortTokens: Sendable {
         for authority in authorities.withLock({ $0.all }) { authority.end() }
     }
 
-    /// Keys, rules and tenants, for `adopt`. Waits for JWTKit: main thread.
+    /// Keys, rules and tenants, for `adopt`. Where nothing is another, the authority stays, and with it the keys that it has read.
+    /// Waits for JWTKit: main thread.
     func make(_ auth: AuthConfiguration, _ tenants: [TenantConfiguration] = []) throws(ConfigurationError) -> Authorities {
+        let old = authorities.withLock { $0 }
         var new = Authorities()
-        if auth.isEnabled { new.own = try authority(auth, "\(port).auth") }
-        for (index, tenant) in tenants.enumerated() { new.tenants[tenant.id] = try authority(tenant.auth, "\(port).tenants[\(index)].auth") }
+        if auth.isEnabled { new.own = try authority(auth, "\(port).auth", insteadOf: old.own) }
+        for (index, tenant) in tenants.enumerated() {
+            new.tenants[tenant.id] = try authority(tenant.auth, "\(port).tenants[\(index)].auth", insteadOf: old.tenants[tenant.id])
+        }
         return new
     }
 
-    private func authority(_ auth: AuthConfiguration, _ name: String) throws(ConfigurationError) -> TokenAuthority {
+    private func authority(_ auth: AuthConfiguration, _ name: String, insteadOf old: TokenAuthority?) throws(ConfigurationError) -> TokenAuthority {
+        if let old, old.configuration == auth { return old }
         let (changes, failures) = (changes, failures)
-        return try TokenAuthority(auth, name: name, log: log, onKeys: { changes.advance() }, onFailure: { failures.advance() })
+        return try TokenAuthority(
+            auth, name: name, insteadOf: old, log: log, onKeys: { changes.advance() }, onFailure: { failures.advance() })
     }
 
     @discardableResult
@@ -136,6 +149,9 @@ final class NodeTokens: Sendable {
     }
 
     func start(on loop: EventLoop) { for port in all { port.start(on: loop) } }
+
+    /// Control loop only.
+    func readAgain() { for port in all { port.readAgain() } }
 
     func end() { for port in all { port.end() } }
 }

@@ -30,7 +30,7 @@ final class TokenAuthority: Sendable {
     private static let mostWaiting = 4096
 
     let name: String
-    private let configuration: AuthConfiguration
+    let configuration: AuthConfiguration
     private let log: Log
     private let state: Mutex<State>
     private let queue = DispatchQueue(label: "piko.tokens")
@@ -40,19 +40,26 @@ final class TokenAuthority: Sendable {
 
     /// - Parameters:
     ///   - name: of the section, such as `proxy.auth`.
+    ///   - old: what was in force in its place: where both read one key set, what it has read is used until it is read again.
     ///   - onKeys: the key set has changed; on the control loop.
     ///   - onFailure: it could not be read; on the control loop.
     /// - Throws: a key that is none; the line names it.
     init(
-        _ configuration: AuthConfiguration, name: String, log: Log, onKeys: @escaping @Sendable () -> Void, onFailure: @escaping @Sendable () -> Void
+        _ configuration: AuthConfiguration, name: String, insteadOf old: TokenAuthority? = nil, log: Log,
+        onKeys: @escaping @Sendable () -> Void, onFailure: @escaping @Sendable () -> Void
     ) throws(ConfigurationError) {
         self.name = name
         self.configuration = configuration
         self.log = log
         self.onKeys = onKeys
         self.onFailure = onFailure
-        let keys = configuration.jwks.endpoint.isEmpty ? try SignatureKeys(configuration, name: name) : nil
+        let keys = configuration.jwks.endpoint.isEmpty ? try SignatureKeys(configuration, name: name) : old?.keys(of: configuration.jwks.endpoint)
         state = Mutex(State(verifier: TokenVerifier(rules: TokenRules(configuration), keys: keys)))
+    }
+
+    /// What was read of a key set; nil: it has read none, or another.
+    private func keys(of endpoint: String) -> SignatureKeys? {
+        configuration.jwks.endpoint == endpoint ? state.withLock { $0.verifier.keys } : nil
     }
 
     /// The answer comes once, on any thread, never inside this call.
@@ -104,15 +111,18 @@ final class TokenAuthority: Sendable {
 
     // MARK: The key set
 
-    /// Begins to read the key set, where there is one. Control loop only.
+    /// Begins to read the key set, where there is one and it is not read already. Control loop only.
     func start(on loop: EventLoop) {
-        guard let place = KeySetPlace(configuration.jwks.endpoint) else { return }
+        guard let place = KeySetPlace(configuration.jwks.endpoint), state.withLock({ $0.source == nil }) else { return }
         let face = LoopBound<KeySetSource>(on: loop)
         let source = KeySetSource(place, configuration.jwks, name: name, log: log, on: loop, onFailure: onFailure) { [weak self] in self?.take($0) }
         face.value = source
         state.withLock { $0.source = face }
         source.start()
     }
+
+    /// Reads the key set now; the keys at hand stay until it was read. Control loop only.
+    func readAgain() { state.withLock { $0.source }?.value?.readAgain() }
 
     /// Reads no key set any more. Control loop only.
     func end() {

@@ -40,6 +40,8 @@ public final class ServerProcess {
             } start: { face in
                 try start(node, face)
             } reload: { face in
+                // Whatever the configuration says: a key may have been revoked. Before that is applied: what begins with it reads anyway.
+                face.loop.post { tokens.readAgain() }
                 live.reload { plan throws(ConfigurationError) in try apply(plan, node, face) }
             } drain: { face in
                 ServerDrain(node: node, control: face, frame: frame).run()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // When a JSON Web Key Set is read again: when it is old, when its file has changed, when a token names a key that it does not have (at most once
-// in ten seconds, or strangers could hammer the issuer), and a while after a read that failed. Until then the keys at hand are used.
+// in ten seconds, or strangers could hammer the issuer), when the operator asks for it, and a while after a read that failed. Until then the keys at
+// hand are used.
 // A value: events in, directives out; the clock is passed in, in milliseconds. No sockets.
 
 /// Decides when a key set is read. Give it every event in order; carry out what it says in order.
@@ -11,7 +12,7 @@ public struct KeySetRefresh: Sendable {
         case unknownKey
         /// The wait is over.
         case due
-        /// The file is another.
+        /// The file is another, or the operator says that the set is: what is being read may be the old one.
         case changed
         case read
         case failed
@@ -33,6 +34,8 @@ public struct KeySetRefresh: Sendable {
 
     private let age: UInt64
     private var isReading = false
+    /// What is being read was asked for before the last change.
+    private var isOutdated = false
     private var lastAsked: UInt64?
 
     /// - Parameter age: milliseconds that a set is used before it is read again; 0: `usualAge`.
@@ -40,15 +43,21 @@ public struct KeySetRefresh: Sendable {
 
     public mutating func handle(_ event: Event, now: UInt64) -> [Directive] {
         switch event {
-        case .started, .due, .changed: return read()
+        case .started, .due: return read()
+        case .changed:
+            isOutdated = isReading
+            return read()
         case .unknownKey: return keyIsUnknown(now)
-        case .read:
-            isReading = false
-            return [.wait(age), .settle]
-        case .failed:
-            isReading = false
-            return [.wait(min(age, Self.interval)), .settle]
+        case .read: return end(thenWait: age)
+        case .failed: return end(thenWait: min(age, Self.interval))
         }
+    }
+
+    private mutating func end(thenWait milliseconds: UInt64) -> [Directive] {
+        isReading = false
+        guard isOutdated else { return [.wait(milliseconds), .settle] }
+        isOutdated = false
+        return read()
     }
 
     private mutating func keyIsUnknown(_ now: UInt64) -> [Directive] {

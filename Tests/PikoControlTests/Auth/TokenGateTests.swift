@@ -2,6 +2,7 @@
 // What a loop remembers of tokens when keys change while a verdict is on its way. One loop of the test's own, no sockets.
 // Tokens are made with JWTKit.
 
+import Foundation
 import JWTKit
 import PikoCore
 import PikoEngine
@@ -66,6 +67,36 @@ struct TokenGateTests {
         let fewer = try stage.tokens.make(AuthConfiguration(), Array(tenants.dropFirst()))
         stage.loop.sync { stage.tokens.adopt(fewer, on: stage.loop) }
         #expect(stage.outcome(good, tenant: "red") == "unknown_tenant")
+        stage.end()
+    }
+
+    @Test("gate: a key set that was read serves on where only the rules or others' keys change, though it can be read no more")
+    func keptKeys() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "piko-keys-\(UInt64.random(in: 0...UInt64.max)).json")
+        try Data(#"{"keys":[{"kty":"oct","k":"\#(Data(Self.first.utf8).base64EncodedString().replacing("=", with: ""))"}]}"#.utf8).write(to: file)
+        var auth = AuthConfiguration()
+        auth.jwks.endpoint = "file://\(file.path())"
+        let stage = try GateStage(auth)
+        stage.loop.sync { stage.tokens.start(on: stage.loop) }
+        try FileManager.default.removeItem(at: file)
+        let good = try await token(Self.first), before = try stage.tokens.authority(tenant: "")
+        let same = try stage.tokens.make(auth)
+        stage.loop.sync { stage.tokens.adopt(same, on: stage.loop) }
+        #expect(try stage.tokens.authority(tenant: "") === before)
+        stage.ask(good)
+        #expect(stage.verdict() == "granted")
+        auth.leeway = .seconds(1)
+        let other = try stage.tokens.make(auth)
+        stage.loop.sync { stage.tokens.adopt(other, on: stage.loop) }
+        #expect(try stage.tokens.authority(tenant: "") !== before && stage.tokens.failedReads == 1)
+        stage.ask(good)
+        #expect(stage.verdict() == "granted")
+        auth.jwks.endpoint += ".of-another"
+        let elsewhere = try stage.tokens.make(auth)
+        stage.loop.sync { stage.tokens.adopt(elsewhere, on: stage.loop) }
+        stage.ask(good)
+        #expect(stage.verdict() == "keys_unavailable", "keys of another place are none of this one's")
+        stage.loop.sync { stage.tokens.end() }
         stage.end()
     }
 

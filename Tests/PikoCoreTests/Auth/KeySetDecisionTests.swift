@@ -46,6 +46,18 @@ struct KeySetDecisionTests {
         #expect(refresh.handle(.changed, now: 1) == [.read])
     }
 
+    @Test("key set: what changes while it is read is read again, once, before anybody is answered by it")
+    func changedMeanwhile() {
+        for end in [KeySetRefresh.Event.read, .failed] {
+            var refresh = KeySetRefresh(age: 60_000)
+            _ = refresh.handle(.started, now: 0)
+            #expect(refresh.handle(.changed, now: 1) == [] && refresh.handle(.changed, now: 2) == [])
+            #expect(refresh.handle(end, now: 3) == [.read])
+            #expect(refresh.handle(.unknownKey, now: 4) == [])
+            #expect(refresh.handle(.read, now: 5) == [.wait(60_000), .settle])
+        }
+    }
+
     @Test("key set: where it is")
     func place() throws {
         #expect(KeySetPlace("file:///etc/a%20b.json") == .file(path: "/etc/a b.json"))
