@@ -11,8 +11,6 @@
 #include "tcp.h"
 
 enum { PROBE_IDLE_S = 60, PROBE_INTERVAL_S = 10, PROBES = 6 };
-/// Bytes the system holds that were never sent. More would only age there: what a tunnel's streams say in turn must not wait behind them.
-enum { UNSENT = 128 * 1024 };
 
 static void release(cuv_stream *stream) {
     cuv_object_give(stream->loop, cuv_tcp_of(stream), sizeof(cuv_tcp));
@@ -73,7 +71,7 @@ void cuv_tcp_set_options(int fd) {
     set_option(fd, IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1);
 #endif
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT);
+    cuv_tcp_bound_sending(fd);
 #ifdef __APPLE__
     set_option(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
 #endif
@@ -129,6 +127,7 @@ static void on_connected(uv_connect_t *request, int status) {
         cuv_tcp_fail(tcp, status);
         return;
     }
+    cuv_tcp_bound_receiving(tcp);
     if (stream->flags & CUV_S_FLOWING) cuv_tcp_read_on(tcp);
     cuv_loop_flush(stream->loop, &tcp->flush);
     cuv_stream_opened(stream);

@@ -26,6 +26,8 @@ typedef struct cuv_tcp {
     bool lingering;                // shut, throws away what comes until the peer ends
     bool moving;                   // the connection lives on under another descriptor
     bool destroyed;                // the handle is closing
+    bool sends_much;               // the system may hold more of it (tcp_room.c)
+    bool receives_much;
     uint32_t turn;                 // of the loop, when it read last
     uint32_t turn_bytes;           // read in that turn
     uint64_t deadline;             // of a polite close, the loop's clock
@@ -39,11 +41,20 @@ static inline cuv_tcp *cuv_tcp_of(const cuv_stream *stream) { return (cuv_tcp *)
 
 /// Makes a stream of a connected (or fresh) socket. Takes the descriptor only when it succeeds.
 cuv_tcp *cuv_tcp_new(cuv_loop *loop, int fd, const cuv_owner *owner, void *ctx, int *error);
-/// TCP_NODELAY and keep-alive. On a listening socket they are inherited by what it accepts (Linux).
+/// TCP_NODELAY, keep-alive, a bound of what is held unsent. On a listening socket they are inherited by what it accepts (Linux).
 void cuv_tcp_set_options(int fd);
 int cuv_tcp_fd(const cuv_tcp *tcp);
 /// A reset is one error, whatever call found it.
 int cuv_tcp_error(int error);
+
+// tcp_room.c
+/// Bounds what the system holds unsent; a listening socket hands it on.
+void cuv_tcp_bound_sending(int fd);
+/// Has the receive buffer stay at the system's first size (net.ipv4.tcp_rmem). For connected sockets.
+void cuv_tcp_bound_receiving(cuv_tcp *tcp);
+/// Lets the system hold more once enough has passed; call them as bytes pass.
+void cuv_tcp_widen_sending(cuv_tcp *tcp);
+void cuv_tcp_widen_receiving(cuv_tcp *tcp);
 
 // tcp_read.c
 void cuv_tcp_read_start(cuv_stream *stream);

@@ -31,6 +31,7 @@ static bool wanted(const cuv_tcp *tcp) {
 
 static void on_bytes(cuv_tcp *tcp, const uint8_t *bytes, size_t count) {
     bool was_off = !wanted(tcp);
+    cuv_tcp_widen_receiving(tcp);
     if (cuv_stream_deliver(&tcp->stream, bytes, count) < 0) {
         cuv_stream_abort(&tcp->stream);
         return;

@@ -124,6 +124,7 @@ static int send_all(cuv_tcp *tcp, const cuv_span *spans, int count, void (*left)
 
 int cuv_tcp_write(cuv_stream *stream, const cuv_span *spans, int count, bool more) {
     cuv_tcp *tcp = cuv_tcp_of(stream);
+    cuv_tcp_widen_sending(tcp);
     size_t total = tcp->queue.count;
     for (int i = 0; i < count; i++) total += spans[i].count;
     bool wait = is_busy(tcp) || (more && total <= CORK);
