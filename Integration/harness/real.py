@@ -22,7 +22,7 @@ http {{
   access_log {dir}/access.log; client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f;
   uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s; client_max_body_size 0; keepalive_timeout 20s; types {{ text/plain txt; text/html html; }}
   server {{
-    listen 127.0.0.1:{port}; root {dir}/www;
+    listen 127.0.0.1:{port}{listen}; root {dir}/www;
     location /gzip/ {{ gzip on; gzip_min_length 1; gzip_types text/plain; }}
     location = /close {{ keepalive_timeout 0; return 200 closed; }}
     location = /moved {{ return 301 /index.html; }}
@@ -49,15 +49,15 @@ def owned(user):
 
 
 class Nginx(Process):
-    """Serves `www` (a directory) on `addr`."""
+    """Serves `www` (a directory) on `addr`; `listen` are more parameters of that directive."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, listen=""):
         self.www = directory / "www"
         (self.www / "gzip").mkdir(parents=True)
         self.port = free_port()
         self.addr = f"127.0.0.1:{self.port}"
         config = directory / "nginx.conf"
-        config.write_text(NGINX.format(dir=directory, port=self.port, user="user root;" if os.getuid() == 0 else ""))
+        config.write_text(NGINX.format(dir=directory, port=self.port, listen=f" {listen}", user="user root;" if os.getuid() == 0 else ""))
         super().__init__(["nginx", "-p", directory, "-c", config, "-e", directory / "error.log"], directory, "nginx")
         eventually(lambda: listening(self.addr), what=f"nginx: {self.log}")
 

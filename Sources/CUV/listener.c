@@ -96,7 +96,6 @@ static void hand_over(cuv_listener *listener, int fd) {
         close(fd);
         return;
     }
-    cuv_tcp_bound_receiving(tcp);
     cuv_stream_mark_open(&tcp->stream);
     listener->on_accept(listener->ctx, listener, &tcp->stream);
     if (!tcp->stream.owner) cuv_stream_close(&tcp->stream);

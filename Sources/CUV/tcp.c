@@ -127,7 +127,6 @@ static void on_connected(uv_connect_t *request, int status) {
         cuv_tcp_fail(tcp, status);
         return;
     }
-    cuv_tcp_bound_receiving(tcp);
     if (stream->flags & CUV_S_FLOWING) cuv_tcp_read_on(tcp);
     cuv_loop_flush(stream->loop, &tcp->flush);
     cuv_stream_opened(stream);

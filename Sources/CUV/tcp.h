@@ -50,8 +50,6 @@ int cuv_tcp_error(int error);
 // tcp_room.c
 /// Bounds what the system holds unsent; a listening socket hands it on.
 void cuv_tcp_bound_sending(int fd);
-/// Has the receive buffer stay at the system's first size (net.ipv4.tcp_rmem). For connected sockets.
-void cuv_tcp_bound_receiving(cuv_tcp *tcp);
 /// Lets the system hold more once enough has passed; call them as bytes pass.
 void cuv_tcp_widen_sending(cuv_tcp *tcp);
 void cuv_tcp_widen_receiving(cuv_tcp *tcp);

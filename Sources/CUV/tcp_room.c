@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // How much of a TCP connection the system may hold for us: little, until so much has passed in that direction that the other end surely keeps
 // pace. The system's TCP memory is one for the whole machine (net.ipv4.tcp_mem): thousands of peers that ask for much and read nothing would
-// fill it, and everybody would be slow. How much may be under way on a long path is not bounded by what is sent, only by what is received.
+// fill it, and everybody would be slow. What is held unsent bounds no path's speed; the receive buffer bounds that of a long one, so it is bounded only
+// where the caller asks for it.
 // Loop thread only. Systems without these options hold what they like.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -35,8 +36,10 @@ void cuv_tcp_bound_sending(int fd) {
 }
 
 // Not before the handshake: the size of a locked buffer would bound the window for ever (its scale is agreed there).
-void cuv_tcp_bound_receiving(cuv_tcp *tcp) {
-    lock_receiving(cuv_tcp_fd(tcp), LOCK_RECEIVING);
+void cuv_tcp_bound_receiving(cuv_stream *stream) {
+    stream = cuv_stream_bottom(stream);
+    if (stream->ops != &cuv_tcp_ops || stream->flags & CUV_S_CLOSING || stream->bytes_read >= PROVEN) return;
+    lock_receiving(cuv_tcp_fd(cuv_tcp_of(stream)), LOCK_RECEIVING);
 }
 
 void cuv_tcp_widen_sending(cuv_tcp *tcp) {
@@ -45,6 +48,7 @@ void cuv_tcp_widen_sending(cuv_tcp *tcp) {
     bound_unsent(cuv_tcp_fd(tcp), UNSENT);
 }
 
+// Whether it was bounded is not asked: the connection may have come from another loop.
 void cuv_tcp_widen_receiving(cuv_tcp *tcp) {
     if (tcp->receives_much || tcp->stream.bytes_read < PROVEN) return;
     tcp->receives_much = true;

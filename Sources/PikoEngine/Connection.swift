@@ -176,6 +176,12 @@ public final class Connection {
         cuv_tcp_set_probe_idle(stream, UInt32(clamping: seconds))
     }
 
+    /// Has the system hold little of what is not read, until 1 MiB was read. For peers on a short path. Nothing for other carriers than TCP.
+    public func boundReceiving() {
+        guard let stream else { return }
+        cuv_tcp_bound_receiving(stream)
+    }
+
     private func address(_ read: (UnsafePointer<cuv_stream>?, UnsafeMutablePointer<cuv_address>?) -> Int32) -> SocketAddress? {
         guard let stream else { return nil }
         var raw = cuv_address()

@@ -38,6 +38,10 @@ int cuv_tcp_local_address(const cuv_stream *stream, cuv_address *out);
 /// From now on the connection's end is a reset, also when the process is killed: for peers that take a clean end as final.
 /// What the system has not sent by then is lost. Nothing happens to other streams than TCP.
 void cuv_tcp_set_reset_on_close(cuv_stream *stream);
+/// Has the system keep its receive buffer of an open connection at the first size (net.ipv4.tcp_rmem, 128 KiB) until 1 MiB was read: what is not
+/// read of peers that send much is then held by them. For short paths: on a long one the first MiB would take longer. Linux; nothing elsewhere
+/// and for other carriers.
+void cuv_tcp_bound_receiving(cuv_stream *stream);
 /// Has the system probe the peer once the connection was silent for so many seconds (1 to 32,767) instead of 60. Nothing for other carriers.
 void cuv_tcp_set_probe_idle(cuv_stream *stream, uint32_t seconds);
 

@@ -99,6 +99,7 @@ private final class ServedStream: ConnectionHandler {
             connection.abort()
             return service.didFail(self, .closed)
         }
+        connection.boundReceiving()
         relay = Relay.join(stream, connection) { [self] end in
             relay = nil
             service.didEnd(self, end)

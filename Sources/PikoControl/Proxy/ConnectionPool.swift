@@ -143,6 +143,8 @@ public final class ConnectionPool {
         switch result {
         case .success(let connection):
             connection.handler = wish.handler
+            // Long answers that nobody takes wait in the service, not in this machine's TCP memory.
+            if !isOfNode { connection.boundReceiving() }
             if settings.probeIdle > 0 { connection.setProbeIdle(seconds: settings.probeIdle) }
             uses &+= 1
             wish.receiver.upstreamDidOpen(OpenedUpstream(connection, isReused: false, pool: self))
