@@ -9,12 +9,13 @@ public final class Listener {
     public let loop: EventLoop
     private var raw: OpaquePointer?
     private let tls: (@Sendable () -> TLSContext)?
-    private let handshakeTimeout: UInt64
+    private let handshakeTimeout: () -> UInt64
     private let onAccept: (Connection) -> Void
     private var onClosed: (() -> Void)?
 
     private init(
-        loop: EventLoop, tls: (@Sendable () -> TLSContext)?, handshakeTimeout: UInt64, onAccept: @escaping (Connection) -> Void
+        loop: EventLoop, tls: (@Sendable () -> TLSContext)?, handshakeTimeout: @escaping () -> UInt64,
+        onAccept: @escaping (Connection) -> Void
     ) {
         self.loop = loop
         self.tls = tls
@@ -24,10 +25,11 @@ public final class Listener {
 
     /// Listens at `address` (port 0: any free one). An unspecified IPv6 address takes IPv4 too. `onAccept` gets each connection open, with
     /// reading off and no handler: give it one, or close it.
-    /// `tls`: asked for each connection; what onAccept gets then is TLS that shakes hands still, at most `handshakeTimeout` milliseconds.
+    /// `tls`: asked for each connection; what onAccept gets then is TLS that shakes hands still, at most `handshakeTimeout` milliseconds, asked for
+    /// each connection too.
     public static func listen(
         at address: SocketAddress, backlog: Int32 = 1024, shared: Bool = true, tls: (@Sendable () -> TLSContext)? = nil,
-        handshakeTimeout: UInt64 = 10_000, on loop: EventLoop, onAccept: @escaping (Connection) -> Void
+        handshakeTimeout: @escaping () -> UInt64 = { 10_000 }, on loop: EventLoop, onAccept: @escaping (Connection) -> Void
     ) throws(EngineError) -> Listener {
         loop.assertCurrent()
         let listener = Listener(loop: loop, tls: tls, handshakeTimeout: handshakeTimeout, onAccept: onAccept)
@@ -80,7 +82,7 @@ public final class Listener {
         let connection = Connection(accepted: stream, loop: loop)
         guard let tls else { return onAccept(connection) }
         do throws(EngineError) {
-            onAccept(try connection.startTLS(tls(), timeout: handshakeTimeout))
+            onAccept(try connection.startTLS(tls(), timeout: handshakeTimeout()))
         } catch {
             connection.close()
         }

@@ -35,6 +35,9 @@ public struct HTTPProxySettings: Sendable {
     public var writeTimeout: UInt64 = 0
 
     public init(role: Role) { self.role = role }
+
+    /// Of TLS with a client: as long as a head may take, 10 s where that has no limit.
+    public var handshakeTimeout: UInt64 { readHeaderTimeout == 0 ? 10_000 : readHeaderTimeout }
 }
 
 /// A client's connection that arrives from another loop, with what was found out about its request there.

@@ -92,17 +92,12 @@ final class ServerLoop: EndingLoop {
 
     /// Takes clients at this address.
     func listenForClients(at address: SocketAddress) throws(EngineError) {
+        let patience = { [unowned proxy] in proxy.settings.handshakeTimeout }
         listeners.append(
-            try Listener.listen(at: address, tls: node.tls.proxy?.source, handshakeTimeout: handshakeTimeout, on: loop) { [unowned self] in
+            try Listener.listen(at: address, tls: node.tls.proxy?.source, handshakeTimeout: patience, on: loop) { [unowned self] in
                 node.tls.proxy?.watch($0)
                 acceptClient($0)
             })
-    }
-
-    /// Milliseconds: as long as a head may take, where that is bounded.
-    private var handshakeTimeout: UInt64 {
-        let limit = node.configuration.proxy.http.readHeaderTimeout.wholeMilliseconds
-        return limit == 0 ? 10_000 : limit
     }
 
     private func acceptClient(_ connection: Connection) {
