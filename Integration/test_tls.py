@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # TLS on the ports of a node, towards it, between nodes and towards services, with real clients: curl, openssl s_client and Python's ssl. What they
-# agree on, who is refused and how that is said. Certificates are made for the run; half closes and ends are in test_tls_ends.py.
+# agree on, who is refused and how that is said. Certificates are made for the run; half closes are in test_tcp.py, run with --tls.
 
 import itertools
 import json
@@ -266,6 +266,13 @@ def test_unchecked_connects_and_says_so(piko, authority, service):
     assert warning["level"] == "warn" and warning["key"] == "connect.tls.insecure_skip_verify"
 
 
+def test_every_section_that_checks_nothing_is_named(piko, authority):
+    """Also where several sections have the same and are one."""
+    careless = secure(piko, authority, ["proxy", "admin"], "--proxy.tls.client.insecure-skip-verify", "--admin.tls.client.insecure-skip-verify")
+    keys = [line["key"] for line in careless.lines() if line["msg"] == "certificates of peers are not checked"]
+    assert keys == ["proxy.tls.client.insecure_skip_verify, admin.tls.client.insecure_skip_verify"]
+
+
 def test_the_systems_roots_are_the_default(piko, authority, service):
     node = secure(piko, authority, ["upstream"])
     known = piko.agent("http", url(node, "upstream"), "web", service.addr, wait=False, env={"SSL_CERT_FILE": authority.roots})
@@ -290,6 +297,27 @@ def test_a_handshake_has_a_deadline(piko, authority, words):
     assert line["port"] == "proxy" and line["peer"].startswith("127.0.0.1:")
 
 
+def test_a_handshake_has_ten_seconds_on_the_ports_of_agents_and_operators(piko, authority):
+    node = secure(piko, authority, ["upstream", "admin"])
+    ends = {port: connect_plain(getattr(node, port)) for port in ("upstream", "admin")}
+    began = time.monotonic()
+    for wire in ends.values():
+        wire.read_to_end()
+        wire.close()
+    assert 9 < time.monotonic() - began < 20
+    late = {line["port"] for line in node.lines() if line["msg"] == "handshake failed" and "timeout" in line["error"]}
+    assert late == set(ends)
+
+
+def connect_plain(addr):
+    """Of a port that speaks TLS."""
+    context = tls.trusted.pop(addr)
+    try:
+        return Wire(connect(addr))
+    finally:
+        tls.trusted[addr] = context
+
+
 def test_what_is_no_handshake_gets_an_alert(shielded):
     tls.trusted.pop(shielded.proxy)
     with Wire(connect(shielded.proxy)) as wire:
@@ -303,6 +331,8 @@ class SecureService(Service):
 
     def __init__(self, context, **options):
         self.context = context
+        self.names = []   # that the clients sent, None for none
+        context.sni_callback = lambda sock, name, context: self.names.append(name)
         super().__init__(**options)
 
     def run(self, conn):
@@ -342,6 +372,15 @@ def test_a_service_of_https_is_reached_by_tls(piko, authority, hidden, tmp_path)
         assert message.body == b"hello"
         assert hidden.request().head.target == b"/base/x"
     assert hidden.count == 1   # kept and used again
+
+
+@pytest.mark.parametrize("host, name", [("localhost", "localhost"), ("127.0.0.1", None)])
+def test_a_name_is_sent_and_an_address_is_not(piko, authority, hidden, tmp_path, host, name):
+    """RFC 6066 3: an address is no server name."""
+    node = piko.server()
+    start_agent(piko, node, listener(tmp_path, f"https://{host}:{hidden.port}", root_cas=authority.roots))
+    assert fetch(node.proxy, "web").body == b"hello"
+    assert hidden.names == [name]
 
 
 def test_a_service_that_is_not_trusted_is_not_reached(piko, hidden, tmp_path):

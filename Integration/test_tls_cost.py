@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from harness.certificates import EC, RSA
 from harness.usage import eventually, rss
 from test_tls import PORTS, piko, secure, trust, url  # noqa: F401
 
@@ -49,11 +50,11 @@ def test_an_idle_tunnel_over_tls_costs_at_most_24_kib_more(piko, authority, tmp_
     assert more[0] <= MOST and more[1] <= MOST, [round(value / 1024, 1) for value in (*plain, *secured)]
 
 
-@pytest.fixture(scope="module")
-def examined(authority, tmp_path_factory, loops):
+@pytest.fixture(scope="module", params=[EC, RSA], ids=["EC", "RSA"])
+def examined(request, authority, tmp_path_factory, loops):
     from harness.piko import Piko
     piko = Piko(tmp_path_factory.mktemp("examined"), loops)
-    node = secure(piko, authority, PORTS, identity=authority.identity(usage="serverAuth"))
+    node = secure(piko, authority, PORTS, identity=authority.identity(usage="serverAuth", keys=request.param))
     out = tmp_path_factory.mktemp("sslyze") / "report.json"
     command = [sys.executable, "-m", "sslyze", "--mozilla_config", "disable", "--certinfo", "--certinfo_ca_file", authority.roots, "--sslv2", "--sslv3", "--tlsv1",
                "--tlsv1_1", "--tlsv1_2", "--tlsv1_3", "--compression", "--heartbleed", "--openssl_ccs", "--fallback", "--robot", "--reneg", "--early_data",
@@ -69,7 +70,8 @@ def accepted(result, version):
 
 
 @pytest.mark.timeout(200)
-def test_an_examiner_finds_nothing_wrong(examined):
+def test_an_examiner_finds_nothing_wrong(examined, authority):
+    roots = authority.roots
     assert len(examined) == len(PORTS)
     for server in examined:
         result = server["scan_result"]
@@ -88,4 +90,10 @@ def test_an_examiner_finds_nothing_wrong(examined):
         assert not result["tls_1_3_early_data"]["result"]["supports_early_data"]
         assert result["tls_extended_master_secret"]["result"]["supports_ems_extension"]
         chains = result["certificate_info"]["result"]["certificate_deployments"]
-        assert all(path["was_validation_successful"] for chain in chains for path in chain["path_validation_results"] if "authority.pem" in str(path["trust_store"]["path"]))
+        ours = [path["was_validation_successful"] for chain in chains for path in chain["path_validation_results"]
+                if str(path["trust_store"]["path"]) == roots]
+        assert len(chains) == 1 and ours == [True], chains
+        resumption = result["session_resumption"]["result"]
+        assert resumption["tls_ticket_resumption_result"] == "FULLY_SUPPORTED", resumption
+        curves = {curve["name"] for curve in result["elliptic_curves"]["result"]["supported_curves"]}
+        assert {"X25519", "prime256v1"} <= curves and not {name for name in curves if "192" in name or "163" in name}, curves

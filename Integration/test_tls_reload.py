@@ -9,7 +9,9 @@ import socket
 import pytest
 
 from harness.usage import eventually
+from peer import tls
 from peer.client import Client, fetch
+from peer.wire import Wire, connect
 from test_tls import agent, piko, secure, trust, url  # noqa: F401
 
 
@@ -45,8 +47,23 @@ def test_a_new_certificate_is_shown_within_seconds_and_open_connections_go_on(re
             eventually(lambda: shown(port, context) == serial(identity), 10, f"the new certificate on {port}")
         assert client.request("web").response().body == b"hello"
     assert fetch(node.proxy, "web").body == b"hello"
-    assert sum(line["msg"] == "certificates read again" for line in node.lines()) == 1   # the three ports have one pair of files
+    said = [line["key"] for line in node.lines() if line["msg"] == "certificates read again"]
+    assert said == ["proxy.tls, upstream.tls, admin.tls"]   # the three ports have one pair of files
     assert node.listeners("web") == 1 and not any("not connected" in line["msg"] for line in node.lines())
+
+
+def test_a_new_time_for_heads_holds_for_handshakes_too(piko, authority, tmp_path):
+    """Whoever begins after SIGHUP is given up after the new time; the old one was a minute."""
+    path = tmp_path / "server.yaml"
+    path.write_text("proxy: {http: {read_header_timeout: 60s}}\n")
+    node = secure(piko, authority, ["proxy"], "--config.path", path)
+    tls.trusted.pop(node.proxy)
+    path.write_text("proxy: {http: {read_header_timeout: 300ms}}\n")
+    node.signal(signal.SIGHUP)
+    assert node.wait_line(lambda line: line["msg"] == "configuration read again")["applied"] == "proxy.http.read_header_timeout"
+    with Wire(connect(node.proxy)) as wire:
+        wire.read_to_end()
+    assert "timeout" in node.wait_line(lambda line: line["msg"] == "handshake failed" and line["error"] != "closed")["error"]
 
 
 def test_sighup_reads_at_once(renewed, authority):
@@ -73,6 +90,7 @@ def test_a_broken_file_keeps_the_old_certificate_and_says_so(renewed, authority,
     line = node.wait_line(lambda line: line["msg"] == "certificates not changed")
     part = "cert" if broken in ("garbage", "gone") else "key"
     assert line["level"] == "error" and line["error"].startswith(f"proxy.tls.{part}: {cert if part == 'cert' else key}: ")
+    assert line["key"] == "proxy.tls, upstream.tls, admin.tls"
     assert b"piko_tls_reload_failures_total 1\n" in node.ask("/metrics").body
     assert shown(node.proxy, authority.context()) == before and fetch(node.proxy, "web").body == b"hello"
     cert.write_bytes(old[0])

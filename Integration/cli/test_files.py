@@ -2,8 +2,11 @@
 # Configuration files: what they may say, what a mistake in one looks like, variables, and that flags win.
 # What a file sets is seen by what the program then does.
 
+import re
+
 import pytest
 
+from harness.piko import ROOT
 from harness.ports import free_port
 from harness.process import PikoProcess
 
@@ -21,6 +24,9 @@ def server(run, file, text, *flags, env=None):
     ("- a\n", "piko.yaml:1: the file: expected a mapping of keys"),
     ("just text\n", "piko.yaml:1: the file: expected a mapping of keys"),
     ("log:\n  subsystems: proxy\n", "piko.yaml:2: log.subsystems: expected a list"),
+    ("log:\n  subsystems: [proxy, prox]\n", "piko.yaml:2: log.subsystems: expected a list of subsystems: main, agent"),
+    ("proxy:\n  access_log:\n    response_headers: {block_list: [Accept, 'X Y']}\n",
+     'piko.yaml:3: proxy.access_log.response_headers.block_list: expected a list of header names, got "Accept,X Y"'),
     ("proxy:\n  timeout: 1s\n  timeout: 2s\n", "timeout: given twice"),
     ("proxy:\n  http: {max_header_bytes: many}\n", 'piko.yaml:2: proxy.http.max_header_bytes: expected a whole number from 1024 to 16777216, got "many"'),
     ("proxy:\n  access_log: {disable: maybe}\n", 'piko.yaml:2: proxy.access_log.disable: expected true or false, got "maybe"'),
@@ -54,6 +60,8 @@ def test_a_mistake_names_the_file_the_line_and_the_key(run, file, text, error):
     ("listeners: []\n", "listeners: expected at least one, in the file of --config.path"),
     ("listeners:\n  - {endpoint_id: a, addr: 1, tls: {key: f}}\n", "listeners[0].tls.cert: expected a file, since key is set"),
     ("listeners:\n  - {endpoint_id: a, addr: 'https://h', tls: {root_cas: /nowhere}}\n", "listeners[0].tls.root_cas: /nowhere: No such file or directory"),
+    ("listeners:\n  - {endpoint_id: a, addr: 'h:1', protocol: tcp, tls: {insecure_skip_verify: true}}\n", 'listeners[0].tls: expected an https addr beside it, got "h:1"'),
+    ("listeners:\n  - {endpoint_id: a, addr: 'http://h', tls: {root_cas: /nowhere}}\n", 'listeners[0].tls: expected an https addr beside it, got "http://h"'),
 ])
 def test_a_listeners_mistake_names_the_listener(run, file, text, error):
     assert error in run("agent", "start", "--config.path", file(text)).error
@@ -131,9 +139,22 @@ def test_an_empty_file_says_nothing(run, file, text):
     assert server(run, file, text, "--log.level", "loud").error.startswith("--log.level")
 
 
-def test_anchors_are_understood(run, file):
+def test_anchors_and_aliases_are_understood(run, file):
+    """What a mistake says shows what an alias stands for."""
     text = "proxy:\n  http: &times {idle_timeout: 7x}\n"
     assert '"7x"' in server(run, file, text).error
+    assert '"8x"' in server(run, file, "proxy:\n  timeout: &time 8x\ngrace_period: *time\n", "--proxy.timeout", "1s").error
+    listeners = "listeners:\n  - &one {endpoint_id: a, addr: 1}\n  - *one\n  - {endpoint_id: b, addr: z}\n"
+    assert "listeners[2].addr" in run("agent", "start", "--config.path", file(listeners)).error
+    ports = "ports:\n  - &one {endpoint_id: a, addr: 1}\n  - *one\n  - {endpoint_id: b, addr: z}\n"
+    assert "ports[2].addr" in run("forward", "start", "--config.path", file(ports)).error
+
+
+def test_every_subsystem_that_logs_may_be_named(run):
+    texts = [path.read_text() for path in (ROOT / "Sources").rglob("*.swift")]
+    names = {name for text in texts for name in re.findall(r'(?:named\(|subsystem: |subsystem: String = )"([a-z.]+)"', text)}
+    assert "proxy" in names and "main" in names
+    assert run("server", "--log.subsystems", ", ".join(sorted(names)), "--config.check").text == "the configuration is right\n"
 
 
 def test_aliases_cannot_make_a_short_file_endless(run, file):

@@ -237,6 +237,10 @@ def test_check_says_that_a_configuration_is_right(run, file):
     ports = file("ports: [{endpoint_id: a, addr: 1}]\n")
     assert run("forward", "start", "--config.path", ports, "--config.check").text == "the configuration is right\n"
     assert run("forward", "4000", "web", "--config.check").text == "the configuration is right\n"
+    assert run("forward", "tcp", "4000", "web", "--config.check").text == "the configuration is right\n"
+    assert run("agent", "tcp", "db", "3000", "--config.check").text == "the configuration is right\n"
+    assert run("bench", "http", "--config.check").text == "the configuration is right\n"
+    assert run("test", "cluster", "--config.check").text == "the configuration is right\n"
 
 
 @pytest.mark.parametrize("words, error", [
@@ -245,6 +249,12 @@ def test_check_says_that_a_configuration_is_right(run, file):
     (("agent", "http", "a/b", "3000", "--config.check"), "ENDPOINT: expected an endpoint id"),
     (("agent", "start", "--config.check"), "listeners: expected at least one"),
     (("forward", "x", "web", "--config.check"), "ADDR: expected a port or host:port"),
+    (("bench", "http", "--config.check", "--connect.tls.root-cas", "/nowhere"), "connect.tls.root_cas: /nowhere: No such file or directory"),
+    (("agent", "http", "web", "3000", "--config.check", "--connect.tls.root-cas", "/nowhere"), "connect.tls.root_cas: /nowhere: No such file or directory"),
+    (("agent", "http", "web", "3000", "--config.check", "--connect.token-file", "/nowhere"), 'connect.token_file: expected a file that can be read, got "/nowhere"'),
+    (("forward", "4000", "web", "--config.check", "--connect.token-file", "/nowhere"), 'connect.token_file: expected a file that can be read, got "/nowhere"'),
+    (("forward", "4000", "web", "--connect.token-file", "/nowhere"), 'connect.token_file: expected a file that can be read, got "/nowhere"'),
+    (("server", "--config.check", "--admin.auth.jwks.endpoint", "file:///nowhere"), 'admin.auth.jwks.endpoint: expected a file that can be read, got "/nowhere"'),
 ])
 def test_check_says_what_is_wrong(run, words, error):
     assert error in run(*words).error
@@ -265,6 +275,22 @@ def test_the_configuration_in_effect_is_logged_at_debug_level(piko, server, serv
     agent = piko.agent("http", node, "web", service.addr, "--log.level", "debug", "--connect.token", "s3cret-token")
     shown = entries(agent)
     assert shown["connect.token"] == "[redacted]" and shown["listeners[0].endpoint_id"] == "web" and "s3cret-token" not in agent.log
+
+
+def test_no_secret_of_a_server_is_in_its_log(piko, server, service):
+    piko.tokens = None
+    secrets = ["hmac-s3cret", "tenant-s3cret", "7f" * 32]
+    node = server(f"""
+log: {{level: debug}}
+upstream: {{tenants: [{{id: t, auth: {{hmac_secret_key: {secrets[1]}}}}}]}}
+proxy: {{auth: {{hmac_secret_key: {secrets[0]}}}}}
+cluster: {{gossip: {{keys: ["{secrets[2]}"]}}}}
+""")
+    shown = entries(node)
+    masked = {key for key, value in shown.items() if value == "[redacted]"}
+    assert masked == {"proxy.auth.hmac_secret_key", "upstream.tenants[0].auth.hmac_secret_key", "cluster.gossip.keys"}
+    fetch(node.proxy, "web", "/")
+    assert not [secret for secret in secrets if secret in node.log]
 
 
 def test_at_the_level_of_info_it_is_not(piko):

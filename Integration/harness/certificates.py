@@ -8,6 +8,7 @@ import subprocess
 
 NAMES = "DNS:localhost,DNS:*.example.com,IP:127.0.0.1,IP:::1"
 EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+RSA = ["-newkey", "rsa:2048", "-nodes"]
 
 
 def openssl(*arguments):

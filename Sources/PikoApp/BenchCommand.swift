@@ -36,11 +36,13 @@ struct BenchHTTP: ParsableCommand {
         _ = try loaded.arguments()
         try loaded.configuration.check()
         try loaded.configuration.takeProxies(from: .process)
-        try Self.measure(loaded.configuration)
+        let log = Log(sink: LogSink(configuration: loaded.configuration.log), subsystem: "bench")
+        try NamedFiles.check(loaded.configuration, log: log)
+        try loaded.endIfOnlyChecked()
+        try Self.measure(loaded.configuration, log)
     }
 
-    private static func measure(_ configuration: BenchConfiguration) throws {
-        let log = Log(sink: LogSink(configuration: configuration.log), subsystem: "bench")
+    private static func measure(_ configuration: BenchConfiguration, _ log: Log) throws {
         let report = try measured(configuration, log)
         print(report.text)
         guard report.latency.total == report.requests else {

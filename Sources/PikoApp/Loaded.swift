@@ -45,6 +45,11 @@ struct Loaded<Configuration> {
         return other
     }
 
+    /// `--config.check` ends the command here.
+    func endIfOnlyChecked() throws {
+        if file.check { throw CommandExit.text("the configuration is right") }
+    }
+
     /// The arguments that are no flags, by their names in help. Too few and too many are errors.
     func arguments(_ names: String...) throws -> [String] {
         guard rest.count >= names.count else { throw CommandExit.failure("missing argument: \(names[rest.count])") }

@@ -22,7 +22,7 @@ struct ServerRun: ParsableCommand {
     func run() throws {
         let arguments = self.arguments
         let configuration = try StayingCommand.configuration(
-            ServerConfiguration.keys, logging: \.log, check: { (configuration, log) throws(ConfigurationError) in try TLSCheck.run(configuration, log: log) }
+            ServerConfiguration.keys, logging: \.log, check: { (configuration, log) throws(ConfigurationError) in try NamedFiles.check(configuration, log: log) }
         ) { try Self.load(arguments) }
         ParentWatch.start()
         throw CommandExit.code(ServerProcess(configuration: configuration).run())

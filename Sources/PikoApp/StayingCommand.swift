@@ -19,7 +19,7 @@ enum StayingCommand {
         let loaded = try load()
         let log = Log(sink: LogSink(configuration: loaded.configuration[keyPath: logging]))
         try check(loaded.configuration, log)
-        if loaded.file.check { throw CommandExit.text("the configuration is right") }
+        try loaded.endIfOnlyChecked()
         return LiveConfiguration(loaded.configuration, keys: keys, logging: logging, log: log) { () throws(ConfigurationError) in
             do {
                 return try load().configuration

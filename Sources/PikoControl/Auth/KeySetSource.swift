@@ -76,8 +76,7 @@ final class KeySetSource {
     private func read() {
         switch place {
         case .file(let path):
-            let text = FileStamp.read(path, atMost: Self.longest)
-            didRead(text.map { .success($0) } ?? .failure(PageFailure(reason: "a file that cannot be read")))
+            didRead(Self.text(of: path).map { .success($0) } ?? .failure(PageFailure(reason: "a file that cannot be read")))
         case .page(let url, let target):
             var request = PageRequest(url: url, target: target, timeout: timeout)
             request.longest = Self.longest
@@ -85,6 +84,9 @@ final class KeySetSource {
             exchange?.start()
         }
     }
+
+    /// The whole file of a key set; nil when it cannot be read or is too long. Any thread; blocks for it.
+    static func text(of path: String) -> Data? { FileStamp.read(path, atMost: longest) }
 
     private func didAnswer(_ answer: Result<PageReply, PageFailure>) {
         exchange = nil

@@ -41,7 +41,10 @@ public final class BenchProcess {
 
     private func identity() throws(BenchFailure) -> TLSIdentity {
         do throws(ConfigurationError) {
-            return try TLSStore(log: log).client(configuration.connect.tls, "connect.tls")
+            let store = TLSStore(log: log)
+            let identity = try store.client(configuration.connect.tls, "connect.tls")
+            store.warn()
+            return identity
         } catch {
             throw BenchFailure(reason: error.message)
         }

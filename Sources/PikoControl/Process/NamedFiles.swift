@@ -1,20 +1,53 @@
 // SPDX-License-Identifier: MIT
-// Whether the files that a configuration names are there and belong together, before anything starts.
-// Main thread: reading files may block. Nothing of it is kept.
+// Whether the files that a configuration names are there and are what they should be, before anything starts: certificates, tokens, key sets.
+// Main thread: reading files may block. Nothing of it is kept; what becomes of a file later is its reader's matter.
 
+import PikoClient
 import PikoCore
 
 /// A look at the files of a configuration. Throws the first mistake, with its key.
-public enum TLSCheck {
-    public static func run(_ configuration: ServerConfiguration, log: Log) throws(ConfigurationError) {
-        _ = try ServerTLS(configuration, TLSStore(log: log, isQuiet: true), log: log)
+public enum NamedFiles {
+    public static func check(_ configuration: ServerConfiguration, log: Log) throws(ConfigurationError) {
+        _ = try ServerTLS(configuration, TLSStore(log: log), log: log)
+        try check(configuration.proxy.auth, "proxy.auth")
+        try check(configuration.upstream.auth, "upstream.auth")
+        try check(configuration.admin.auth, "admin.auth")
+        for (index, tenant) in configuration.upstream.tenants.enumerated() { try check(tenant.auth, "upstream.tenants[\(index)].auth") }
     }
 
-    public static func run(_ configuration: AgentConfiguration, log: Log) throws(ConfigurationError) {
-        _ = try AgentTLS(configuration, TLSStore(log: log, isQuiet: true))
+    public static func check(_ configuration: AgentConfiguration, log: Log) throws(ConfigurationError) {
+        let store = TLSStore(log: log)
+        _ = try AgentTLS(configuration, store)
+        // Of a URL of http they have no effect, and are checked all the same.
+        if configuration.connect.tls != ClientTLSConfiguration() { _ = try store.client(configuration.connect.tls, "connect.tls") }
+        try check(token: configuration.connect.tokenFile)
     }
 
-    public static func run(_ configuration: ForwardConfiguration, log: Log) throws(ConfigurationError) {
-        _ = try TLSStore(log: log, isQuiet: true).client(configuration.connect.tls, "connect.tls")
+    public static func check(_ configuration: ForwardConfiguration, log: Log) throws(ConfigurationError) {
+        _ = try TLSStore(log: log).client(configuration.connect.tls, "connect.tls")
+        try check(token: configuration.connect.tokenFile)
+    }
+
+    public static func check(_ configuration: BenchConfiguration, log: Log) throws(ConfigurationError) {
+        _ = try TLSStore(log: log).client(configuration.connect.tls, "connect.tls")
+    }
+
+    private static func check(token path: String) throws(ConfigurationError) {
+        do throws(DialFailure) {
+            _ = try TokenFile.read(path, otherwise: "")
+        } catch {
+            throw ConfigurationError(error.description)
+        }
+    }
+
+    private static func check(_ auth: AuthConfiguration, _ section: String) throws(ConfigurationError) {
+        guard case .file(let path) = KeySetPlace(auth.jwks.endpoint) else { return }
+        let name = "\(section).jwks.endpoint"
+        guard let text = KeySetSource.text(of: path) else { throw ConfigurationError("\(name): expected a file that can be read, got \"\(path)\"") }
+        do throws(KeyFault) {
+            _ = try SignatureKeys(keySet: text)
+        } catch {
+            throw ConfigurationError("\(name): expected \(error.expected) in \"\(path)\"")
+        }
     }
 }

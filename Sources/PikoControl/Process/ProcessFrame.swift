@@ -56,6 +56,7 @@ struct ProcessFrame<Member: EndingLoop, Control: EndingControl> {
         on loops: LoopGroup<Member>, tls: TLSStore, control make: @escaping @Sendable (EventLoop) throws(EngineError) -> Control,
         start: (LoopBound<Control>) throws -> Void, reload: (LoopBound<Control>) -> Void, drain: (LoopBound<Control>) -> Void
     ) throws -> Int32 {
+        tls.warn()
         let control = try EventLoop(name: "control")
         try control.start()
         let face = LoopBound<Control>(on: control)

@@ -40,7 +40,10 @@ public enum AdminQuery {
     private static func identity(_ server: StatusConfiguration) throws(PageFailure) -> TLSIdentity? {
         guard server.url.scheme == .https else { return nil }
         do throws(ConfigurationError) {
-            return try TLSStore(log: Log(sink: LogSink(configuration: LogConfiguration()))).client(server.tls, "server.tls")
+            let store = TLSStore(log: Log(sink: LogSink(configuration: LogConfiguration())))
+            let identity = try store.client(server.tls, "server.tls")
+            store.warn()
+            return identity
         } catch {
             throw PageFailure(reason: error.message)
         }

@@ -28,15 +28,15 @@ public final class TLSIdentity: Sendable {
         var readAt: UInt64
     }
 
-    /// What errors call it: the configuration's section.
-    let section: String
+    /// What errors call it: the configuration's section, where several have it the first.
+    private let section: String
     /// The name that the peer's certificate must have, instead of the one dialled.
     public let serverName: String?
     let files: Files
     private let reading: Mutex<Reading>
 
     /// Nanoseconds after which a server's context is made anew, so that the keys of its tickets do not grow old.
-    private static let ticketLife: UInt64 = 12 * 3600 * 1_000_000_000
+    static let ticketLife: UInt64 = 12 * 3600 * 1_000_000_000
 
     /// Reads the files. Main thread.
     init(section: String, files: Files, serverName: String? = nil) throws(ConfigurationError) {
@@ -63,23 +63,24 @@ public final class TLSIdentity: Sendable {
 
     /// Reads the files again where they have changed and stayed so since the last look, so that nobody reads half of a change; at once and in any
     /// case where `isForced`. Main thread.
-    func refresh(isForced: Bool) -> Refresh {
+    /// - Parameter now: nanoseconds of the engine's clock.
+    func refresh(isForced: Bool, now: UInt64 = EventLoop.nanoseconds) -> Refresh {
         let stamps = Self.stamps(files)
         let isDue = reading.withLock { state in
             let isSettled = stamps == state.seen
             state.seen = stamps
-            let isOld = files.isServer && EventLoop.nanoseconds &- state.readAt > Self.ticketLife
+            let isOld = files.isServer && now &- state.readAt > Self.ticketLife
             return isForced || (isSettled && (stamps != state.stamps || isOld))
         }
         guard isDue else { return .unchanged }
         do throws(ConfigurationError) {
             let context = try Self.read(files, section)
-            reading.withLock { $0 = Reading(context: context, stamps: stamps, seen: stamps, readAt: EventLoop.nanoseconds) }
+            reading.withLock { $0 = Reading(context: context, stamps: stamps, seen: stamps, readAt: now) }
             return .read
         } catch {
             reading.withLock {
                 $0.stamps = stamps
-                $0.readAt = EventLoop.nanoseconds
+                $0.readAt = now
             }
             return .refused(error.message)
         }

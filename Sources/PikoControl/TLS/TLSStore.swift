@@ -13,20 +13,31 @@ final class TLSStore {
     static let interval: UInt64 = 1000
     private static let soon: Int64 = 7 * 86400
 
+    /// An identity, and all sections of the configuration that have it.
+    private struct End {
+        let identity: TLSIdentity
+        var sections: [String]
+
+        /// Their keys, where several have it the first few.
+        func keys(_ name: String? = nil) -> String {
+            let keys = sections.prefix(TLSStore.mostNamed).map { section in name.map { "\(section).\($0)" } ?? section }
+            let more = sections.count - keys.count
+            return keys.joined(separator: ", ") + (more > 0 ? ", \(more) more" : "")
+        }
+    }
+
+    /// Sections that a line names.
+    private static let mostNamed = 8
+
     private let log: Log
-    /// Says nothing of what is merely unwise.
-    private let isQuiet: Bool
-    private var identities: [TLSIdentity] = []
+    private var ends: [End] = []
     /// Times that new files were refused and old ones kept.
     let refusals = TLSCounter()
 
-    init(log: Log, isQuiet: Bool = false) {
-        self.log = log.named("tls")
-        self.isQuiet = isQuiet
-    }
+    init(log: Log) { self.log = log.named("tls") }
 
     /// Nothing to look after.
-    var isEmpty: Bool { identities.isEmpty }
+    var isEmpty: Bool { ends.isEmpty }
 
     /// A port's; nil where it speaks plain text.
     func server(_ configuration: ServerTLSConfiguration, _ section: String) throws(ConfigurationError) -> TLSIdentity? {
@@ -46,35 +57,47 @@ final class TLSStore {
     }
 
     private func identity(_ section: String, _ files: TLSIdentity.Files, serverName: String?) throws(ConfigurationError) -> TLSIdentity {
-        if let known = identities.first(where: { $0.files == files && $0.serverName == serverName }) { return known }
+        if let index = ends.firstIndex(where: { $0.identity.files == files && $0.identity.serverName == serverName }) {
+            ends[index].sections.append(section)
+            return ends[index].identity
+        }
         let identity = try TLSIdentity(section: section, files: files, serverName: serverName)
-        identities.append(identity)
-        if files.isUnchecked, !isQuiet { log.warn("certificates of peers are not checked") { $0.add("key", "\(section).insecure_skip_verify") } }
-        if !isQuiet { warnOfExpiry(identity) }
+        ends.append(End(identity: identity, sections: [section]))
         return identity
+    }
+
+    /// Warns of what is unwise, once all are made.
+    func warn() {
+        for end in ends {
+            if end.identity.files.isUnchecked { log.warn("certificates of peers are not checked") { $0.add("key", end.keys("insecure_skip_verify")) } }
+            warnOfExpiry(end)
+        }
     }
 
     /// Reads again what has changed, or everything where `isForced`.
     func refresh(isForced: Bool = false) {
-        for identity in identities {
-            switch identity.refresh(isForced: isForced) {
+        for end in ends {
+            switch end.identity.refresh(isForced: isForced) {
             case .unchanged: break
             case .read:
-                log.info("certificates read again") { $0.add("key", identity.section) }
-                warnOfExpiry(identity)
+                log.info("certificates read again") { $0.add("key", end.keys()) }
+                warnOfExpiry(end)
             case .refused(let reason):
                 refusals.add()
-                log.error("certificates not changed") { $0.add("error", reason) }
+                log.error("certificates not changed") {
+                    $0.add("key", end.keys())
+                    $0.add("error", reason)
+                }
             }
         }
     }
 
-    private func warnOfExpiry(_ identity: TLSIdentity) {
-        guard let expiry = identity.context.expiry else { return }
+    private func warnOfExpiry(_ end: End) {
+        guard let expiry = end.identity.context.expiry else { return }
         let left = expiry - Int64(time(nil))
         guard left < Self.soon else { return }
         log.warn(left < 0 ? "certificate has expired" : "certificate expires soon") {
-            $0.add("key", "\(identity.section).cert")
+            $0.add("key", end.keys("cert"))
             $0.add("hours", max(left, 0) / 3600)
         }
     }

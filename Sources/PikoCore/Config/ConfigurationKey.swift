@@ -14,7 +14,7 @@ public struct ConfigurationKey<Root> {
     /// As in a file, from the root: "proxy.http.max_header_bytes".
     public internal(set) var path: String
     /// One or two sentences.
-    public let help: String
+    public internal(set) var help: String
     public internal(set) var support = KeySupport.works
     /// A change of it takes effect without a restart (ReloadPlan). Of a list of mappings: of the list as a whole.
     public internal(set) var isLive = false
@@ -104,9 +104,11 @@ extension ConfigurationKey {
         return key
     }
 
-    func with(_ support: KeySupport) -> Self {
+    /// `help` says why.
+    func with(_ support: KeySupport, _ help: String) -> Self {
         var key = self
         key.support = support
+        key.help = help
         return key
     }
 

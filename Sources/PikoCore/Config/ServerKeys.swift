@@ -57,14 +57,14 @@ extension ServerConfiguration {
     private static var upstream: [ConfigurationKey<UpstreamConfiguration>] {
         let keys: [ConfigurationKey<UpstreamConfiguration>] = [
             .init("bind_addr", \.bindAddr, .address, "Where to listen for agents. Without a host: on all interfaces."),
-            ConfigurationKey("advertise_addr", \.advertiseAddr, .optionalAddress, "Accepted, without effect: agents know where they dial.").with(.noEffect),
+            ConfigurationKey("advertise_addr", \.advertiseAddr, .optionalAddress, "").with(.noEffect, "Accepted, without effect: agents know where they dial."),
         ]
         let tenants = ConfigurationKey("tenants", \UpstreamConfiguration.tenants, of: tenant, empty: TenantConfiguration(), "Tenants and their tokens.")
         return keys
             + limits.live().under("limits", \.limits)
             + rebalance.live().under("rebalance", \.rebalance)
             + SharedKeys.auth.under("auth", \.auth)
-            + SharedKeys.serverTLS.under("tls", \.tls)
+            + SharedKeys.agentsTLS.under("tls", \.tls)
             + [tenants.live()]
     }
 

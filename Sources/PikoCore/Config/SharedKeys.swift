@@ -6,7 +6,7 @@ enum SharedKeys {
     static var log: [ConfigurationKey<LogConfiguration>] {
         let keys: [ConfigurationKey<LogConfiguration>] = [
             .init("level", \.level, .level, "Lines below this level are not logged: debug, info, warn or error."),
-            .init("subsystems", \.subsystems, .texts, "Subsystems that log everything, whatever log.level says, such as 'proxy'."),
+            .init("subsystems", \.subsystems, .subsystems, "Subsystems that log everything, whatever log.level says, such as 'proxy'."),
         ]
         return keys.live()
     }
@@ -24,10 +24,10 @@ enum SharedKeys {
     private static func headerFilter(_ side: String) -> [ConfigurationKey<HeaderFilterConfiguration>] {
         [
             .init(
-                "allow_list", \.allowList, .texts,
+                "allow_list", \.allowList, .fieldNames,
                 "The only \(side) headers that are logged. Credentials named here are shown. Excludes the block list."
             ),
-            .init("block_list", \.blockList, .texts, "The \(side) headers that are not logged. Excludes the allow list."),
+            .init("block_list", \.blockList, .fieldNames, "The \(side) headers that are not logged. Excludes the allow list."),
         ]
     }
 
@@ -61,16 +61,28 @@ enum SharedKeys {
     }
 
     /// Of a port.
-    static var serverTLS: [ConfigurationKey<ServerTLSConfiguration>] {
-        let keys: [ConfigurationKey<ServerTLSConfiguration>] = [
+    private static var portTLS: [ConfigurationKey<ServerTLSConfiguration>] {
+        [
             .init("cert", \.cert, .path, "PEM certificate of this port. With it the port speaks TLS."),
             .init("key", \.key, .path, "PEM key of the certificate."),
             .init("client_cas", \.clientCAs, .path, "PEM authorities that client certificates must be from. With it clients need one."),
         ]
+    }
+
+    /// Of a port that nodes dial of each other.
+    static var serverTLS: [ConfigurationKey<ServerTLSConfiguration>] { portTLS + nodeTLS.under("client", \.client) }
+
+    /// Of a port that nodes do not dial of each other.
+    static var agentsTLS: [ConfigurationKey<ServerTLSConfiguration>] {
+        let nodes = nodeTLS.map { $0.with(.noEffect, "Accepted, without effect: nodes do not dial each other here.") }
+        return portTLS + nodes.under("client", \.client)
+    }
+
+    private static var nodeTLS: [ConfigurationKey<ClientTLSConfiguration>] {
         let serverName = ConfigurationKey<ClientTLSConfiguration>(
             "server_name", \.serverName, .text, "The name that another node's certificate must have, instead of the one dialled."
         )
-        return keys + (clientTLS + [serverName]).under("client", \.client)
+        return clientTLS + [serverName]
     }
 
     /// Of something that dials.

@@ -88,16 +88,32 @@ extension ValueType<String> {
 }
 
 extension ValueType<[String]> {
-    static var texts: Self { .list("LIST", "a list of texts", read: { $0 }, write: { $0.joined(separator: ",") }) }
+    static var texts: Self { .texts("a list of texts") { _ in true } }
+
+    /// Of HTTP: tokens of RFC 9110 5.1.
+    static var fieldNames: Self { .texts("a list of header names") { !$0.isEmpty && $0.utf8.allSatisfy(ByteClass.isToken) } }
+
+    /// Of the log.
+    static var subsystems: Self { .texts(LogSubsystem.expected, LogSubsystem.isKnown) }
+
+    private static func texts(_ expected: String, _ isOne: @escaping (String) -> Bool) -> Self {
+        .list("LIST", expected, read: { $0.allSatisfy(isOne) ? $0 : nil }, write: { $0.joined(separator: ",") })
+    }
 }
 
 extension ValueType {
+    /// The blanks around an element are none of it.
     fileprivate static func list(
         _ placeholder: String, _ expected: String, read: @escaping ([String]) -> Value?, write: @escaping (Value) -> String
     ) -> Self {
-        var type = Self(placeholder, expected, read: read, write: write)
+        var type = Self(placeholder, expected, read: { read($0.map(trimmed)) }, write: write)
         type.isList = true
         return type
+    }
+
+    private static func trimmed(_ text: String) -> String {
+        guard let first = text.firstIndex(where: { !$0.isWhitespace }), let last = text.lastIndex(where: { !$0.isWhitespace }) else { return "" }
+        return String(text[first...last])
     }
 
     private init(_ placeholder: String, _ expected: String, read: @escaping ([String]) -> Value?, write: @escaping (Value) -> String) {

@@ -73,6 +73,7 @@ struct ReloadPlanTests {
         case "ADDRESS": return "h:1"
         case "WHERE": return "cluster"
         case "KEYS": return String(repeating: "7f", count: GossipSecret.size)
+        case "LIST" where key.path == "log.subsystems": return "gossip"
         default: return "x"
         }
     }
@@ -153,15 +154,20 @@ struct ReloadPlanTests {
         server.upstream.auth.rsaPublicKey = "s3cret"
         server.upstream.tenants = [TenantConfiguration()]
         server.upstream.tenants[0].auth.ecdsaPublicKey = "s3cret"
+        let gossip = String(repeating: "7f", count: GossipSecret.size)
+        server.cluster.gossip.keys = [GossipSecret(gossip)!]
+        server.admin.auth.jwks.endpoint = "file:///keys"
         let entries = ConfigurationText.entries(of: server, ServerConfiguration.keys)
-        #expect(!entries.contains { $0.text.contains("s3cret") })
+        #expect(!entries.contains { $0.text.contains("s3cret") || $0.text.contains(gossip) })
+        #expect(entries.contains { $0.key == "admin.auth.jwks.endpoint" && $0.text == "file:///keys" })
         let masked = entries.filter { $0.text == "[redacted]" }.map(\.key)
         #expect(
             masked.sorted() == [
-                "proxy.auth.hmac_secret_key", "upstream.auth.rsa_public_key", "upstream.tenants[0].auth.ecdsa_public_key",
+                "cluster.gossip.keys", "proxy.auth.hmac_secret_key", "upstream.auth.rsa_public_key", "upstream.tenants[0].auth.ecdsa_public_key",
             ])
         var agent = AgentConfiguration()
         agent.connect.token = "s3cret"
+        agent.connect.proxyURL = OutboundProxy("http://user:s3cret@proxy:3128")
         #expect(!ConfigurationText.entries(of: agent, AgentConfiguration.keys).contains { $0.text.contains("s3cret") })
     }
 }
