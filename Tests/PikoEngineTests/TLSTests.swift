@@ -51,7 +51,7 @@ struct TestCertificates {
         throws -> Listener
     {
         try Listener.listen(
-            at: SocketAddress(host: "127.0.0.1", port: 0)!, tls: { context }, handshakeTimeout: {  }timeout, on: loop
+            at: SocketAddress(host: "127.0.0.1", port: 0)!, tls: { context }, handshakeTimeout: { timeout }, on: loop
         ) { connection in
             let seen = Seen()
             let script = Script.collecting(seen)
