@@ -383,6 +383,14 @@ def test_a_name_is_sent_and_an_address_is_not(piko, authority, hidden, tmp_path,
     assert hidden.names == [name]
 
 
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_tls_of_a_plain_service_has_no_effect_and_that_is_said(piko, authority, service, tmp_path, scheme):
+    node = piko.server()
+    plain = start_agent(piko, node, listener(tmp_path, f"{scheme}{service.addr}", root_cas=authority.roots))
+    assert fetch(node.proxy, "web").status == 200
+    assert [line["key"] for line in plain.lines() if line["msg"] == "no effect without an https address"] == ["listeners[0].tls"]
+
+
 def test_a_service_that_is_not_trusted_is_not_reached(piko, hidden, tmp_path):
     node = piko.server()
     careful = start_agent(piko, node, listener(tmp_path, f"https://localhost:{hidden.port}"))

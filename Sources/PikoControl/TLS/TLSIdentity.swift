@@ -36,7 +36,7 @@ public final class TLSIdentity: Sendable {
     private let reading: Mutex<Reading>
 
     /// Nanoseconds after which a server's context is made anew, so that the keys of its tickets do not grow old.
-    static let ticketLife: UInt64 = 12 * 3600 * 1_000_000_000
+    private static let ticketLife: UInt64 = 12 * 3600 * 1_000_000_000
 
     /// Reads the files. Main thread.
     init(section: String, files: Files, serverName: String? = nil) throws(ConfigurationError) {

@@ -31,6 +31,8 @@ final class TLSStore {
 
     private let log: Log
     private var ends: [End] = []
+    /// Looked at once, and read by nobody.
+    private var unused: [End] = []
     /// Times that new files were refused and old ones kept.
     let refusals = TLSCounter()
 
@@ -45,18 +47,31 @@ final class TLSStore {
         var files = TLSIdentity.Files(isServer: true, certificate: configuration.cert, key: configuration.key)
         files.authorities = configuration.clientCAs.unlessEmpty
         files.plainAnswer = Self.plainAnswer
-        return try identity(section, files, serverName: nil)
+        return try Self.identity(section, files, serverName: nil, in: &ends)
     }
 
     /// Of something that dials by https.
     func client(_ configuration: ClientTLSConfiguration, _ section: String) throws(ConfigurationError) -> TLSIdentity {
+        try Self.client(configuration, section, in: &ends)
+    }
+
+    /// Of a listener whose address is not of https: its files have to be right all the same.
+    func noteUnused(_ configuration: ClientTLSConfiguration, _ section: String) throws(ConfigurationError) {
+        _ = try Self.client(configuration, section, in: &unused)
+    }
+
+    private static func client(
+        _ configuration: ClientTLSConfiguration, _ section: String, in ends: inout [End]
+    ) throws(ConfigurationError) -> TLSIdentity {
         var files = TLSIdentity.Files(isServer: false, certificate: configuration.cert.unlessEmpty, key: configuration.key.unlessEmpty)
         files.authorities = configuration.rootCAs.unlessEmpty
         files.isUnchecked = configuration.insecureSkipVerify
-        return try identity(section, files, serverName: configuration.serverName.unlessEmpty)
+        return try identity(section, files, serverName: configuration.serverName.unlessEmpty, in: &ends)
     }
 
-    private func identity(_ section: String, _ files: TLSIdentity.Files, serverName: String?) throws(ConfigurationError) -> TLSIdentity {
+    private static func identity(
+        _ section: String, _ files: TLSIdentity.Files, serverName: String?, in ends: inout [End]
+    ) throws(ConfigurationError) -> TLSIdentity {
         if let index = ends.firstIndex(where: { $0.identity.files == files && $0.identity.serverName == serverName }) {
             ends[index].sections.append(section)
             return ends[index].identity
@@ -72,6 +87,7 @@ final class TLSStore {
             if end.identity.files.isUnchecked { log.warn("certificates of peers are not checked") { $0.add("key", end.keys("insecure_skip_verify")) } }
             warnOfExpiry(end)
         }
+        for end in unused { log.warn("no effect without an https address") { $0.add("key", end.keys()) } }
     }
 
     /// Reads again what has changed, or everything where `isForced`.

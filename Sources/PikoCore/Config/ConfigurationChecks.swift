@@ -104,7 +104,6 @@ extension ListenerConfiguration {
         try checkService("\(name).addr")
         try accessLog.check("\(name).access_log")
         try tls.check("\(name).tls")
-        if tls != ClientTLSConfiguration(), service?.scheme != .https { throw .expected("an https addr beside it", at: "\(name).tls", got: addr) }
     }
 
     private func checkService(_ name: String) throws(ConfigurationError) {
