@@ -96,4 +96,4 @@ def test_an_examiner_finds_nothing_wrong(examined, authority):
         resumption = result["session_resumption"]["result"]
         assert resumption["tls_ticket_resumption_result"] == "FULLY_SUPPORTED", resumption
         curves = {curve["name"] for curve in result["elliptic_curves"]["result"]["supported_curves"]}
-        assert {"X25519", "prime256v1"} <= curves and not {name for name in curves if "192" in name or "163" in name}, curves
+        assert {"X25519", "secp256r1"} <= curves <= {"X25519", "X448", "secp256r1", "secp384r1", "secp521r1"}, curves

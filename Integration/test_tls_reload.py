@@ -63,7 +63,7 @@ def test_a_new_time_for_heads_holds_for_handshakes_too(piko, authority, tmp_path
     assert node.wait_line(lambda line: line["msg"] == "configuration read again")["applied"] == "proxy.http.read_header_timeout"
     with Wire(connect(node.proxy)) as wire:
         wire.read_to_end()
-    assert "timeout" in node.wait_line(lambda line: line["msg"] == "handshake failed" and line["error"] != "closed")["error"]
+    assert "timed out" in node.wait_line(lambda line: line["msg"] == "handshake failed" and line["error"] != "closed")["error"]
 
 
 def test_sighup_reads_at_once(renewed, authority):
