@@ -16,6 +16,7 @@ typedef struct side {
     cuv_loop *loop;
     cuv_stream *stream;
     cuv_address to;
+    int listening, peer;
     bool bounded;
     size_t limit;   // takes so many bytes, then stands still
     size_t read;
@@ -58,14 +59,33 @@ static void dial(void *ctx) {
     cuv_stream_read_start(s->stream);
 }
 
-static void take_all(void *ctx) {
-    side *s = ctx;
-    s->limit = TOTAL;
-    cuv_stream_resume(s->stream);
+// The stream and its peer, connected.
+static void begin(side *s) {
+    s->loop = loop_up("room");
+    s->opened = s->all = s->closed = (latch)LATCH(1);
+    s->listening = peer_listen(&s->to);
+    on_loop(s->loop, dial, s);
+    s->peer = peer_accept(s->listening);
+    peer_set_buffers(s->peer, SMALL_BUFFERS);
+    latch_wait(&s->opened);
 }
 
 static void stop(void *ctx) {
     cuv_stream_abort(((side *)ctx)->stream);
+}
+
+static void end(side *s) {
+    on_loop(s->loop, stop, s);
+    latch_wait(&s->closed);
+    close(s->peer);
+    close(s->listening);
+    loop_down(s->loop);
+}
+
+static void take_all(void *ctx) {
+    side *s = ctx;
+    s->limit = TOTAL;
+    cuv_stream_resume(s->stream);
 }
 
 // Sends until nothing goes for 200 ms, or all has gone. Returns the bytes that went.
@@ -84,21 +104,13 @@ static size_t send_while_it_goes(int fd, size_t most) {
 
 // Bytes that left the peer and were not read, when a stream has read 512 KiB and stands still. It reads all of them afterwards.
 static size_t held(bool bounded) {
-    side s = {.bounded = bounded, .limit = TAKEN, .loop = loop_up("room"), .opened = LATCH(1), .all = LATCH(1), .closed = LATCH(1)};
-    int listening = peer_listen(&s.to);
-    on_loop(s.loop, dial, &s);
-    int peer = peer_accept(listening);
-    peer_set_buffers(peer, SMALL_BUFFERS);
-    latch_wait(&s.opened);
-    size_t sent = send_while_it_goes(peer, TOTAL), held = sent - TAKEN;
+    side s = {.bounded = bounded, .limit = TAKEN};
+    begin(&s);
+    size_t sent = send_while_it_goes(s.peer, TOTAL), held = sent - TAKEN;
     on_loop(s.loop, take_all, &s);
-    while (sent < TOTAL) sent += send_while_it_goes(peer, TOTAL - sent);
+    while (sent < TOTAL) sent += send_while_it_goes(s.peer, TOTAL - sent);
     latch_wait(&s.all);
-    on_loop(s.loop, stop, &s);
-    latch_wait(&s.closed);
-    close(peer);
-    close(listening);
-    loop_down(s.loop);
+    end(&s);
     return held;
 }
 
@@ -141,19 +153,11 @@ static look write_until_full(side *s) {
 }
 
 static void holds_little_that_nobody_reads(void) {
-    side s = {.limit = TOTAL, .loop = loop_up("room"), .opened = LATCH(1), .all = LATCH(1), .closed = LATCH(1)};
-    int listening = peer_listen(&s.to);
-    on_loop(s.loop, dial, &s);
-    int peer = peer_accept(listening);
-    peer_set_buffers(peer, SMALL_BUFFERS);
-    latch_wait(&s.opened);
+    side s = {.limit = TOTAL};
+    begin(&s);
     look l = write_until_full(&s);
     CHECK(l.unsent < 100 * 1024);
-    on_loop(s.loop, stop, &s);
-    latch_wait(&s.closed);
-    close(peer);
-    close(listening);
-    loop_down(s.loop);
+    end(&s);
 }
 
 int main(void) {

@@ -41,10 +41,7 @@ public final class BenchProcess {
 
     private func identity() throws(BenchFailure) -> TLSIdentity {
         do throws(ConfigurationError) {
-            let store = TLSStore(log: log)
-            let identity = try store.client(configuration.connect.tls, "connect.tls")
-            store.warn()
-            return identity
+            return try TLSStore.only(configuration.connect.tls, "connect.tls", log: log)
         } catch {
             throw BenchFailure(reason: error.message)
         }

@@ -40,10 +40,7 @@ public enum AdminQuery {
     private static func identity(_ server: StatusConfiguration) throws(PageFailure) -> TLSIdentity? {
         guard server.url.scheme == .https else { return nil }
         do throws(ConfigurationError) {
-            let store = TLSStore(log: Log(sink: LogSink(configuration: LogConfiguration())))
-            let identity = try store.client(server.tls, "server.tls")
-            store.warn()
-            return identity
+            return try TLSStore.only(server.tls, "server.tls", log: Log(sink: LogSink(configuration: LogConfiguration())))
         } catch {
             throw PageFailure(reason: error.message)
         }

@@ -55,6 +55,14 @@ final class TLSStore {
         try Self.client(configuration, section, in: &ends)
     }
 
+    /// Of what dials by https once and ends: its files are not looked at again. Warns of what is unwise.
+    static func only(_ configuration: ClientTLSConfiguration, _ section: String, log: Log) throws(ConfigurationError) -> TLSIdentity {
+        let store = TLSStore(log: log)
+        let identity = try store.client(configuration, section)
+        store.warn()
+        return identity
+    }
+
     /// Of a listener whose address is not of https: its files have to be right all the same.
     func noteUnused(_ configuration: ClientTLSConfiguration, _ section: String) throws(ConfigurationError) {
         _ = try Self.client(configuration, section, in: &unused)

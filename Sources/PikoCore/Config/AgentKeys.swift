@@ -66,8 +66,8 @@ extension ListenerConfiguration {
             .init("keep_alive_timeout", \.keepAliveTimeout, .duration, "How long a connection to the service is silent before TCP probes it. 0: 1m."),
             .init("idle_conn_timeout", \.idleConnTimeout, .duration, "How long an unused connection to the service is kept."),
             .init("max_idle_conns", \.maxIdleConns, .integer(-1...1_000_000), "Unused connections to the service that this listener keeps. -1: no limit."),
-            ConfigurationKey("disable_compression", \.disableCompression, .boolean, "")
-                .with(.noEffect, "Accepted, without effect: nothing is ever compressed on the way."),
+            ConfigurationKey("disable_compression", \.disableCompression, .boolean, "Accepted, without effect: nothing is ever compressed on the way.")
+                .with(.noEffect),
         ]
     }
 }

@@ -104,11 +104,11 @@ extension ConfigurationKey {
         return key
     }
 
-    /// `help` says why.
-    func with(_ support: KeySupport, _ help: String) -> Self {
+    /// - Parameter help: says why; nil: what it has says so.
+    func with(_ support: KeySupport, _ help: String? = nil) -> Self {
         var key = self
         key.support = support
-        key.help = help
+        if let help { key.help = help }
         return key
     }
 

@@ -57,7 +57,7 @@ extension ServerConfiguration {
     private static var upstream: [ConfigurationKey<UpstreamConfiguration>] {
         let keys: [ConfigurationKey<UpstreamConfiguration>] = [
             .init("bind_addr", \.bindAddr, .address, "Where to listen for agents. Without a host: on all interfaces."),
-            ConfigurationKey("advertise_addr", \.advertiseAddr, .optionalAddress, "").with(.noEffect, "Accepted, without effect: agents know where they dial."),
+            ConfigurationKey("advertise_addr", \.advertiseAddr, .optionalAddress, "Accepted, without effect: agents know where they dial.").with(.noEffect),
         ]
         let tenants = ConfigurationKey("tenants", \UpstreamConfiguration.tenants, of: tenant, empty: TenantConfiguration(), "Tenants and their tokens.")
         return keys
