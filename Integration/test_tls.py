@@ -230,8 +230,8 @@ def test_a_certificate_is_required_where_its_authorities_are_named(piko, authori
     assert curl(authority, *words)[0] != 0
     stranger = type(authority)(tmp_path, "stranger").identity(usage="clientAuth", subject="client")
     assert curl(authority, "--cert", stranger.cert, "--key", stranger.key, *words)[0] != 0
-    lines = [line["error"] for line in node.lines() if line["msg"] == "handshake failed"]
-    assert "TLS: peer did not return a certificate" in lines and any("the peer's certificate: " in line for line in lines), lines
+    for words in ("TLS: peer did not return a certificate", "the peer's certificate: "):
+        node.wait_line(lambda line: line["msg"] == "handshake failed" and words in line["error"])
     assert b'piko_tls_handshake_failures_total{port="proxy"} 2\n' in node.ask("/metrics").body
     lost = piko.agent("http", url(node, "upstream"), "none", service.addr, *trust(authority), wait=False)
     lost.wait_line(lambda line: line["msg"] == "not connected to server" and "certificate required" in line["error"])
