@@ -172,6 +172,10 @@ BROKEN = {
     "folded trailer": b"5\r\nhello\r\n0\r\nX-A: b\r\n c\r\n\r\n",
     "trailer space": b"5\r\nhello\r\n0\r\nX-A : b\r\n\r\n",
     "long trailers": b"5\r\nhello\r\n0\r\nX-A: " + b"x" * (2 << 20) + b"\r\n\r\n",
+    "length in the trailer": b"5\r\nhello\r\n0\r\nContent-Length: 1\r\n\r\n",
+    "coding in the trailer": b"5\r\nhello\r\n0\r\nX-Sum: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+    "host in the trailer": b"5\r\nhello\r\n0\r\nHOST: other\r\n\r\n",
+    "forwarded in the trailer": b"5\r\nhello\r\n0\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n",
     "underscore": b"1_0\r\nhello\r\n0\r\n\r\n",
 }
 

@@ -3,6 +3,7 @@
 # Good tokens are PyJWT's, bad ones made by hand.
 
 import json
+import queue
 import re
 import signal
 import time
@@ -13,7 +14,7 @@ import pytest
 from harness.piko import Piko
 from harness.tokens import SECRET, bearer, ec_key, endpoints, forged, part, pem, rsa_key, soon, token
 from harness.usage import eventually
-from peer import wire as wires
+from peer import http1, wire as wires
 from peer.client import Client, fetch
 from peer.service import Service, echo, reply
 
@@ -145,6 +146,29 @@ def test_a_port_that_asks_for_no_token_leaves_authorization_alone(piko, service)
 @pytest.mark.parametrize("query", ["access_token", "token", "authorization", "x-piko-authorization", "jwt"])
 def test_a_token_in_the_query_is_none(guarded, query):
     assert told(guarded.fetch(target=f"/?{query}={token()}")) == (401, "missing authorization")
+
+
+@pytest.mark.parametrize("name", ["authorization", "X-Piko-Authorization"])
+def test_a_token_in_a_trailer_opens_nothing_and_reaches_no_service(guarded, name):
+    arrived, reached = queue.Queue(), queue.Queue()
+
+    def keep(conn, head):
+        arrived.put(head)
+        while conn.fill():
+            pass
+        reached.put(bytes(conn.received))
+
+    guarded.service.fresh(keep)
+    for fields, status in (([], b"401"), ([bearer(token())], b"400")):
+        head = http1.head_bytes("POST / HTTP/1.1", [("Host", "web.a"), ("Transfer-Encoding", "chunked"), *fields])
+        with Client(guarded.node.proxy) as client:
+            client.send(head + b"5\r\nhello\r\n")
+            if fields:
+                arrived.get(timeout=10)
+            client.send(b"0\r\n%s: Bearer %s\r\n\r\n" % (name.encode(), token().encode()))
+            assert client.wire.read_to_end().split(b" ")[1] == status
+    seen = reached.get(timeout=10)
+    assert b"hello" in seen and b"Bearer" not in seen and reached.empty()
 
 
 def test_two_piko_fields_are_a_bad_request(guarded):

@@ -62,14 +62,18 @@ static int step_data_lf(cw_chunked *chunked, uint8_t byte) {
     return byte == '\n' ? SIZE : CW_E_CHUNK_END;
 }
 
-static int step_line(uint8_t byte) {
-    if (byte == '\r') return END_LF;
-    return is_token(byte) ? NAME : CW_E_TRAILER;
+static int step_name(cw_chunked *chunked, uint8_t byte) {
+    if (byte == ':') return cw_trailer_barred(&chunked->name) ? CW_E_TRAILER_FIELD : VALUE;
+    if (!is_token(byte)) return CW_E_TRAILER;
+    cw_trailer_take(&chunked->name, byte);
+    return NAME;
 }
 
-static int step_name(uint8_t byte) {
-    if (byte == ':') return VALUE;
-    return is_token(byte) ? NAME : CW_E_TRAILER;
+static int step_line(cw_chunked *chunked, uint8_t byte) {
+    if (byte == '\r') return END_LF;
+    if (!is_token(byte)) return CW_E_TRAILER;
+    cw_trailer_begin(&chunked->name);
+    return step_name(chunked, byte);
 }
 
 static int step_value(uint8_t byte) {
@@ -84,8 +88,8 @@ static int step_state(cw_chunked *chunked, uint8_t byte) {
     case SIZE_LF: return step_size_lf(chunked, byte);
     case DATA_CR: return byte == '\r' ? DATA_LF : CW_E_CHUNK_END;
     case DATA_LF: return step_data_lf(chunked, byte);
-    case LINE: return step_line(byte);
-    case NAME: return step_name(byte);
+    case LINE: return step_line(chunked, byte);
+    case NAME: return step_name(chunked, byte);
     case VALUE: return step_value(byte);
     case VALUE_LF: return byte == '\n' ? LINE : CW_E_TRAILER;
     case END_LF: return byte == '\n' ? DONE : CW_E_TRAILER;

@@ -16,6 +16,7 @@ const char *cw_strerror(int error) {
     case CW_E_CHUNK_EXT: return "chunked: malformed or too long chunk extension";
     case CW_E_CHUNK_END: return "chunked: no CRLF behind a chunk";
     case CW_E_TRAILER: return "chunked: malformed or too long trailer section";
+    case CW_E_TRAILER_FIELD: return "chunked: a field in the trailer that belongs in the head";
     case CW_E_HEAD_LF: return "head: line ends without CR";
     case CW_E_HEAD_CR: return "head: CR without LF";
     case CW_E_HEAD_NUL: return "head: NUL byte";

@@ -16,6 +16,7 @@ enum {
     CW_E_CHUNK_EXT = -2022,       ///< a chunk extension with control bytes, or too long
     CW_E_CHUNK_END = -2023,       ///< no CRLF where a chunk's line or data ends
     CW_E_TRAILER = -2024,         ///< a malformed or too long trailer section
+    CW_E_TRAILER_FIELD = -2025,   ///< a trailer field that belongs in a head (RFC 9110 6.5.1)
     CW_E_HEAD_LF = -2031,         ///< a line that ends in LF without CR
     CW_E_HEAD_CR = -2032,         ///< a CR that no LF follows
     CW_E_HEAD_NUL = -2033,        ///< a NUL byte
