@@ -11,7 +11,9 @@ final class AdminConnection: ConnectionHandler {
     typealias Respond = (_ request: AdminRequest, _ answer: @escaping (AdminAnswer) -> Void) -> Void
 
     private static let limits = HeadLimits(bytes: 16 * 1024, fields: 100)
-    /// Milliseconds for a head, and between requests.
+    /// Milliseconds for the first head, a TLS handshake included.
+    private static let headPatience: UInt64 = 10_000
+    /// Milliseconds from an answer to the end of the next head.
     private static let patience: UInt64 = 60_000
 
     private let connection: Connection
@@ -22,7 +24,8 @@ final class AdminConnection: ConnectionHandler {
     private var scanner = HeadScanner()
     private let head = RequestHead(limits: AdminConnection.limits)
     private var timer: Timer?
-    private var isAnswering = false
+    /// When it began to wait for a head, on the loop's clock; nil: it has an answer under way.
+    private(set) var idleSince: UInt64?
     /// On an answer that has not left yet.
     private var lease: ByteBudget.Lease?
 
@@ -35,13 +38,14 @@ final class AdminConnection: ConnectionHandler {
         self.respond = respond
         self.onRefusal = onRefusal
         self.onClose = onClose
+        idleSince = connection.loop.now
     }
 
     func start() {
         connection.handler = self
         connection.setKeptLimit(Self.limits.bytes)
         timer = Timer(on: connection.loop) { [unowned self] in connection.abort() }
-        timer?.arm(Self.patience)
+        timer?.arm(Self.headPatience)
         connection.startReading()
     }
 
@@ -49,7 +53,7 @@ final class AdminConnection: ConnectionHandler {
 
     func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int {
         // Who does not read its answers is asked nothing more.
-        guard !isAnswering, connection.queued == 0 else { return 0 }
+        guard idleSince != nil, connection.queued == 0 else { return 0 }
         switch scanner.next(bytes) {
         case .needsMore:
             if bytes.count < Self.limits.bytes { return 0 }
@@ -73,7 +77,7 @@ final class AdminConnection: ConnectionHandler {
         guard head.traits.method == .get || head.traits.method == .head else {
             return refuse(405, "method not allowed", closes: closes)
         }
-        isAnswering = true
+        idleSince = nil
         timer?.disarm()
         let target = String(decoding: head.pathAndQuery, as: UTF8.self)
         let isForwarded = head.fields.value(of: .xPikoForward) != nil
@@ -110,7 +114,7 @@ final class AdminConnection: ConnectionHandler {
     }
 
     private func finish(_ answer: AdminAnswer, closes: Bool) {
-        isAnswering = false
+        idleSince = connection.loop.now
         let reason = String(describing: ErrorResponse.reason(answer.status))
         connection.write(
             """
@@ -133,7 +137,7 @@ final class AdminConnection: ConnectionHandler {
     func connectionDidDrain(_ connection: Connection) {
         guard connection.queued == 0 else { return }
         lease = nil
-        if !isAnswering { connection.resume() }
+        if idleSince != nil { connection.resume() }
     }
 
     func connectionDidEnd(_ connection: Connection) { connection.close() }

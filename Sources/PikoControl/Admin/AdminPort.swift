@@ -6,12 +6,15 @@ import PikoEngine
 
 /// Serves pages to operators. Loop-confined.
 final class AdminPort {
+    private static let mostClients = 256
+
     private let loop: EventLoop
     private let gate: TokenGate?
     private let respond: AdminConnection.Respond
     private var listeners: [Listener] = []
     private var clients: [ObjectIdentifier: AdminConnection] = [:]
-    /// Heads that were refused, by status.
+    private let overflow = Overflow()
+    /// Heads and connections that were refused, by status.
     private(set) var refused: [UInt16: UInt64] = [:]
 
     /// - Parameter gate: who is let in; nil: everybody.
@@ -31,6 +34,10 @@ final class AdminPort {
     }
 
     private func accept(_ connection: Connection) {
+        guard clients.count < Self.mostClients || dropIdlest() else {
+            refused[503, default: 0] += 1
+            return overflow.turnAway(connection, 503, "too many connections")
+        }
         let client = AdminConnection(connection, gate: gate, respond: respond) { [weak self] in
             self?.refused[$0, default: 0] += 1
         } onClose: { [weak self] in
@@ -38,6 +45,17 @@ final class AdminPort {
         }
         clients[ObjectIdentifier(client)] = client
         client.start()
+    }
+
+    /// The client that has asked nothing for longest makes room: whoever holds connections must not keep health checks out. False: all of them
+    /// have an answer under way.
+    private func dropIdlest() -> Bool {
+        let waiting = clients.values.compactMap { client in client.idleSince.map { (since: $0, client: client) } }
+        guard let idlest = waiting.min(by: { $0.since < $1.since })?.client else { return false }
+        refused[408, default: 0] += 1
+        clients[ObjectIdentifier(idlest)] = nil
+        idlest.abort()
+        return true
     }
 
     /// Stops listening and cuts its clients.

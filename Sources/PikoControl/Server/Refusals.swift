@@ -21,7 +21,7 @@ final class Refusals: Sendable {
         var clients: [UInt16: UInt64] = [:]
     }
 
-    /// An agent's dial was answered with this status; 408: it did not come to the point.
+    /// An agent's dial was answered with this status; 408: it did not come to the point in time.
     func countUpstream(_ status: UInt16) { byStatus.withLock { $0.upstreams[status, default: 0] += 1 } }
 
     /// A TCP client that had been taken over was answered with this status.
@@ -55,7 +55,7 @@ struct RefusalSnapshot: Equatable, Sendable {
 extension PrometheusText {
     /// Not of the original. By status.
     mutating func add(refusedAdminRequests: [UInt16: UInt64]) {
-        begin("piko_admin_requests_refused_total", .counter, "Heads that the admin port refused, by status.")
+        begin("piko_admin_requests_refused_total", .counter, "Heads and connections that the admin port refused, by status.")
         sample(byStatus: refusedAdminRequests)
     }
 

@@ -12,8 +12,8 @@ final class ServerLoop: EndingLoop {
     let index: Int
     let loop: EventLoop
     let upstreamLog: Log
-    /// Agents' connections that are no tunnels yet.
-    let handshakes = Residents()
+    let dials: UnfinishedDials
+    private let overflow = Overflow()
     /// TCP connections under way.
     let residents = Residents()
     private(set) var tunnels: [UInt64: ServerTunnel] = [:]
@@ -36,9 +36,10 @@ final class ServerLoop: EndingLoop {
         self.index = index
         loop = node.loops.members[index].loop
         upstreamLog = node.log.named("upstream")
+        dials = UnfinishedDials(limit: UnfinishedDials.ofNode / node.loops.count)
         residents.onEmpty = { [turnstile = node.turnstile] in turnstile.wake() }
         otherNodes.sessions.onEmpty = { [unowned self] in if isDraining { self.node.turnstile.wake() } }
-        handshakes.onEmpty = { [unowned self] in if isDraining { node.turnstile.wake() } }
+        dials.onEmpty = { [unowned self] in if isDraining { node.turnstile.wake() } }
     }
 
     private func makeProxy() -> HTTPProxy {
@@ -86,8 +87,19 @@ final class ServerLoop: EndingLoop {
         listeners.append(
             try Listener.listen(at: address, tls: node.tls.upstream?.source, on: loop) { [unowned self] in
                 node.tls.upstream?.watch($0)
-                UpstreamHandshake.begin($0, on: self)
+                acceptAgent($0)
             })
+    }
+
+    private func acceptAgent(_ connection: Connection) {
+        switch dials.room(at: loop.now) {
+        case .none:
+            node.refusals.countUpstream(503)
+            return overflow.turnAway(connection, 503, "too many dials at once")
+        case .made: node.refusals.countUpstream(408)
+        case .free: break
+        }
+        UpstreamHandshake.begin(connection, on: self)
     }
 
     /// Takes clients at this address.
@@ -103,12 +115,12 @@ final class ServerLoop: EndingLoop {
     private func acceptClient(_ connection: Connection) {
         guard node.enter() else {
             node.refusals.connections.add(1, ordering: .relaxed)
-            return refuse(connection, 503, "too many connections")
+            return overflow.turnAway(connection, 503, "too many connections")
         }
         guard takePlace(connection) else {
             node.leave()
             node.refusals.connectionsOfClient.add(1, ordering: .relaxed)
-            return refuse(connection, 429, "too many connections from this address")
+            return overflow.turnAway(connection, 429, "too many connections from this address")
         }
         proxy.serve(connection)
     }
@@ -120,12 +132,6 @@ final class ServerLoop: EndingLoop {
         guard let place = node.places.take(for: address.network, limit: limit) else { return false }
         connection.companion = place
         return true
-    }
-
-    /// There is no room: a bare answer that costs nothing more.
-    private func refuse(_ connection: Connection, _ status: UInt16, _ text: StaticString) {
-        connection.write(answering: status, text: text)
-        connection.close()
     }
 
     /// Connections, of clients and agents, that were refused because no descriptor was left.
@@ -203,7 +209,7 @@ final class ServerLoop: EndingLoop {
     /// Ends the tunnels, agents of ours politely, and cuts what is left.
     func end() {
         stopListening()
-        handshakes.abortAll()
+        dials.abortAll()
         residents.abortAll()
         proxy.abortAll()
         otherNodes.end()
@@ -213,7 +219,7 @@ final class ServerLoop: EndingLoop {
 
     /// Cuts what did not end by itself.
     func cut() {
-        handshakes.abortAll()
+        dials.abortAll()
         residents.abortAll()
         proxy.abortAll()
         otherNodes.sessions.abort()
@@ -223,7 +229,7 @@ final class ServerLoop: EndingLoop {
 
     /// Nothing is left on the loop but the state itself.
     var isEnded: Bool {
-        tunnels.isEmpty && residents.count + handshakes.count + proxy.connectionCount == 0
+        tunnels.isEmpty && residents.count + dials.count + proxy.connectionCount == 0
             && otherNodes.sessions.count + memberSessions.count == 0
     }
 }

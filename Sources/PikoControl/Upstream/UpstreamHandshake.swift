@@ -24,6 +24,8 @@ final class UpstreamHandshake: ConnectionHandler {
     private var scanner = HeadScanner()
     private let head = RequestHead(limits: UpstreamHandshake.headLimits)
     private var timer: Timer?
+    /// Its number among the unfinished ones of the loop.
+    private var dial: UInt64?
     /// Until it is over.
     private var connection: Connection?
     private var isOver = false
@@ -43,7 +45,7 @@ final class UpstreamHandshake: ConnectionHandler {
         connection.handler = handshake
         handshake.connection = connection
         connection.setKeptLimit(headLimits.bytes)
-        handshake.server.handshakes.enter(handshake) { connection.abort() }
+        handshake.dial = handshake.server.dials.enter(at: connection.loop.now) { connection.abort() }
         handshake.timer = Timer(on: connection.loop) { [unowned handshake] in handshake.giveUp(connection) }
         handshake.timer?.arm(patience)
         connection.startReading()
@@ -275,6 +277,6 @@ final class UpstreamHandshake: ConnectionHandler {
         if let ticket { server.upstreamGate.cancel(ticket) }
         if let place { server.node.registry.leave(place) }
         place = nil
-        server.handshakes.leave(self)
+        if let dial { server.dials.leave(dial) }
     }
 }
