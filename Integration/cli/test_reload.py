@@ -90,6 +90,14 @@ def test_the_answer_is_said_where_the_old_level_or_the_new_one_lets_it(told, ser
     assert told.reload("log: {level: info}\n")["applied"] == "log.level"
 
 
+def test_a_subsystem_that_nobody_has_is_said_and_stops_nothing(told, server):
+    node = server("log: {subsystems: [proxy, prox, proxy.http]}\n")
+    line = node.wait_line(lambda line: line["msg"] == "no such subsystem")
+    assert line["key"] == "log.subsystems" and line["got"] == "prox" and line["expected"].startswith("main, agent")
+    assert told.reload("log: {subsystems: [upstraem]}\n")["applied"] == "log.subsystems"
+    node.wait_line(lambda line: line["msg"] == "no such subsystem" and line["got"] == "upstraem")
+
+
 def test_timeouts_change_for_the_requests_to_come(piko, told, server, held):
     node = server("proxy: {timeout: 20s}\n")
     piko.agent("http", node, "web", held.addr)

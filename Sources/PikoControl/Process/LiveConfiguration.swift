@@ -33,8 +33,9 @@ public final class LiveConfiguration<Configuration> {
         self.read = read
     }
 
-    /// Logs what is in effect, secrets masked, at the level of debug.
+    /// Logs what is in effect, secrets masked, at the level of debug, and what of it does nothing.
     func show() {
+        warnOfSubsystems()
         guard log.isEnabled(.debug) else { return }
         var line: [(key: String, text: String)] = []
         var room = Self.lineRoom
@@ -75,8 +76,19 @@ public final class LiveConfiguration<Configuration> {
             if isSaidBefore { report(plan) }
             log.configure(current[keyPath: logging])
             if !isSaidBefore { report(plan) }
+            if plan.applied.contains("log.subsystems") { warnOfSubsystems() }
         } catch {
             log.error("configuration not changed") { $0.add("error", error.message) }
+        }
+    }
+
+    private func warnOfSubsystems() {
+        let unknown = current[keyPath: logging].unknownSubsystems
+        guard !unknown.isEmpty else { return }
+        log.warn("no such subsystem") {
+            $0.add("key", "log.subsystems")
+            $0.add("got", unknown.joined(separator: ", "))
+            $0.add("expected", LogConfiguration.knownSubsystems.joined(separator: ", "))
         }
     }
 

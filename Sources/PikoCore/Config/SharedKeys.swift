@@ -6,7 +6,7 @@ enum SharedKeys {
     static var log: [ConfigurationKey<LogConfiguration>] {
         let keys: [ConfigurationKey<LogConfiguration>] = [
             .init("level", \.level, .level, "Lines below this level are not logged: debug, info, warn or error."),
-            .init("subsystems", \.subsystems, .subsystems, "Subsystems that log everything, whatever log.level says, such as 'proxy'."),
+            .init("subsystems", \.subsystems, .texts, "Subsystems that log everything, whatever log.level says, such as 'proxy'."),
         ]
         return keys.live()
     }

@@ -93,9 +93,6 @@ extension ValueType<[String]> {
     /// Of HTTP: tokens of RFC 9110 5.1.
     static var fieldNames: Self { .texts("a list of header names") { !$0.isEmpty && $0.utf8.allSatisfy(ByteClass.isToken) } }
 
-    /// Of the log.
-    static var subsystems: Self { .texts(LogSubsystem.expected, LogSubsystem.isKnown) }
-
     private static func texts(_ expected: String, _ isOne: @escaping (String) -> Bool) -> Self {
         .list("LIST", expected, read: { $0.allSatisfy(isOne) ? $0 : nil }, write: { $0.joined(separator: ",") })
     }
