@@ -54,14 +54,18 @@ class Node(PikoProcess):
     def admin_url(self):
         return f"{self.scheme}://{self.admin}"
 
-    def ask(self, path):
+    def ask(self, path, headers=()):
         """The response of the admin port."""
-        return fetch(self.admin, "admin", path)
+        return fetch(self.admin, "admin", path, headers=headers)
 
-    def metric(self, sample):
+    def metric(self, sample, headers=()):
         """The value of a sample, spelled with its labels; 0 where there is none."""
-        lines = self.ask("/metrics").body.decode().splitlines()
+        lines = self.ask("/metrics", headers).body.decode().splitlines()
         return sum(int(line.rsplit(" ", 1)[1]) for line in lines if line.rsplit(" ", 1)[0] == sample)
+
+    def counts(self, sample, value=1, headers=()):
+        """Waits until the sample has this value: a count may follow the end that a client sees."""
+        eventually(lambda: self.metric(sample, headers) == value, what=f"{sample} {value}")
 
     @property
     def ready(self):
