@@ -99,6 +99,7 @@ def test_a_node_refuses_the_second_tunnel_of_a_listener(piko, service):
         message = refused.value.message
         assert message.status == 409 and message.body == b'{"error":"already connected"}'
         assert message.get("x-piko-node") == b"n1" and message.get("x-piko-nodes") == b"1"
+    node.counts('piko_upstreams_refused_total{status="409"}', 2)
 
 
 def test_a_tunnel_that_was_let_go_is_no_reason_to_refuse_its_listener(piko):

@@ -214,6 +214,7 @@ def test_new_tunnels_are_refused_while_the_port_is_open(piko, service):
     with pytest.raises(Refused) as refusal:
         dial_tunnel(node.upstream, "other", OURS)
     assert refusal.value.status == 503 and b"node is shutting down" in refusal.value.message.body
+    node.counts('piko_upstreams_refused_total{status="503"}')
     assert node.wait(5) == 0
 
 

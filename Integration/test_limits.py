@@ -13,8 +13,11 @@ from peer.agent import FakeAgent, dial_tunnel
 from peer.client import Client, fetch
 from peer.service import reply
 from peer.websocket import Refused
-from peer.wire import Ended
+from peer.wire import Ended, Wire
 from peer.yamux import RST, SYN, WINDOW
+
+TCP = (b"GET /_piko/v1/tcp/tcp HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+       b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
 
 
 def retry_after(message):
@@ -41,7 +44,7 @@ def test_too_many_connections_are_told_when_to_come_again(piko, service):
     assert all(client.request("web").response().status == 200 for client in held)
     message = refused(node)
     assert message.status == 503 and retry_after(message)
-    assert node.metric('piko_proxy_connections_refused_total{limit="connections"}') == 1
+    node.counts('piko_proxy_connections_refused_total{limit="connections"}')
     for client in held:
         client.close()
 
@@ -56,7 +59,7 @@ def test_connections_of_one_address_are_limited_and_given_back(piko, service):
     message = refused(node, "127.0.0.5")
     assert message.status == 429 and retry_after(message) and json.loads(message.body)["error"]
     assert fetch(node.proxy, "web", source="127.0.0.6").status == 200
-    assert node.metric('piko_proxy_connections_refused_total{limit="connections_per_ip"}') == 1
+    node.counts('piko_proxy_connections_refused_total{limit="connections_per_ip"}')
     held.pop().close()
     eventually(lambda: served(node, "127.0.0.5"), 5)
     # TCP connections count as well, until they end.
@@ -100,7 +103,7 @@ def test_requests_of_one_address_are_limited_to_a_rate(piko, service):
         lasted = time.monotonic() - start
     # A second's worth at once, and then the rate.
     assert 4 <= counts[200] <= 4 * lasted + 5, (counts, lasted)
-    assert node.metric("piko_proxy_requests_limited_total") == counts[429]
+    node.counts("piko_proxy_requests_limited_total", counts[429])
     assert fetch(node.proxy, "web", source="127.0.0.6").status == 200
     # Whoever comes again when told to is served.
     time.sleep(1)
@@ -120,8 +123,9 @@ def test_a_request_beyond_the_rate_is_refused_before_its_token_is_verified(piko,
         bad = [bearer(forged({"alg": "HS256"}, {"iss": str(number)}, "a stranger's secret")) for number in range(40)]
         statuses = [client.request("web", headers=[field]).response().status for field in bad]
     assert set(statuses[4:]) >= {429} and statuses[:4] == [401] * 4
-    assert node.metric('piko_auth_rejected_total{port="proxy",reason="invalid"}') == statuses.count(401) < 40
-    assert node.metric("piko_proxy_requests_limited_total") == statuses.count(429)
+    assert statuses.count(401) < 40
+    node.counts('piko_auth_rejected_total{port="proxy",reason="invalid"}', statuses.count(401))
+    node.counts("piko_proxy_requests_limited_total", statuses.count(429))
 
 
 def test_a_refused_request_with_a_body_ends_its_connection_and_no_other(piko, service):
@@ -138,12 +142,10 @@ def test_a_refused_request_with_a_body_ends_its_connection_and_no_other(piko, se
 def test_tcp_clients_count_as_requests(piko, service):
     node = piko.server("--proxy.limits.requests-per-second-per-ip", "1")
     piko.agent("tcp", node, "tcp", service.addr)
-    head = (b"GET /_piko/v1/tcp/tcp HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
     statuses = []
     for _ in range(2):
         with Client(node.proxy, source="127.0.0.5") as client:
-            client.send(head)
+            client.send(TCP)
             statuses.append(int(client.head().start.split()[1]))
     assert statuses == [101, 429]
 
@@ -166,7 +168,7 @@ def test_a_node_full_of_tunnels_tells_agents_when_to_come_again(piko):
         with pytest.raises(Refused) as refusal:
             dial_tunnel(node.upstream, "more")
         assert refusal.value.status == 503 and retry_after(refusal.value.message)
-        assert node.metric('piko_upstreams_refused_total{status="503"}') == 1
+        node.counts('piko_upstreams_refused_total{status="503"}')
 
 
 def test_a_tunnel_full_of_streams_tells_clients_when_to_come_again(piko, held):
@@ -177,7 +179,7 @@ def test_a_tunnel_full_of_streams_tells_clients_when_to_come_again(piko, held):
         held.requests.get(timeout=10)
         message = fetch(node.proxy, "web")
         assert message.status == 503 and retry_after(message)
-        assert node.metric("piko_upstreams_streams_refused_total") >= 1
+        node.counts("piko_upstreams_streams_refused_total")
         held.gate.set()
         assert first.response().status == 200
     eventually(lambda: fetch(node.proxy, "web").status == 200)
@@ -195,7 +197,7 @@ def test_dials_that_are_refused_are_counted_by_status(piko, request_, status):
     with Client(node.upstream) as client:
         client.send(request_)
         assert client.response().status == status
-    assert node.metric(f'piko_upstreams_refused_total{{status="{status}"}}') == 1
+    node.counts(f'piko_upstreams_refused_total{{status="{status}"}}')
 
 
 @pytest.mark.parametrize("request_, status", [
@@ -206,28 +208,30 @@ def test_heads_that_the_admin_port_refuses_are_counted_by_status(piko, request_,
     with Client(node.admin) as client:
         client.send(request_)
         assert client.response().status == status
-    assert node.metric(f'piko_admin_requests_refused_total{{status="{status}"}}') == 1
+    node.counts(f'piko_admin_requests_refused_total{{status="{status}"}}')
+
+
+def opened(agent):
+    """The id of the first stream that the node opened."""
+    agent.session.wait(lambda: [frame for frame in agent.session.frames if frame.flags & SYN and frame.stream])
+    return next(frame.stream for frame in agent.session.frames if frame.flags & SYN and frame.stream)
 
 
 def test_tcp_clients_that_nobody_takes_or_that_break_the_protocol_are_counted(piko, service):
     node = piko.server()
-    head = (b"GET /_piko/v1/tcp/tcp HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
     with FakeAgent(node.upstream, "tcp", manual=True) as agent:
         eventually(lambda: node.listeners("tcp"))
         with Client(node.proxy) as client:
-            client.send(head)
-            agent.session.wait(lambda: [frame for frame in agent.session.frames if frame.flags & SYN and frame.stream])
-            stream = next(frame.stream for frame in agent.session.frames if frame.flags & SYN and frame.stream)
-            agent.session.send_frame(WINDOW, RST, stream, 0)
+            client.send(TCP)
+            agent.session.send_frame(WINDOW, RST, opened(agent), 0)
             assert client.response().status == 502
-    assert node.metric('piko_proxy_tcp_refused_total{status="502"}') == 1
+    node.counts('piko_proxy_tcp_refused_total{status="502"}')
     piko.agent("tcp", node, "tcp", service.addr)
     with Client(node.proxy) as client:
-        client.send(head)
+        client.send(TCP)
         assert client.head().start.split()[1] == b"101"
         client.send(b"\xff\xff\xff\xff")
-        eventually(lambda: node.metric("piko_proxy_protocol_errors_total") == 1)
+        node.counts("piko_proxy_protocol_errors_total")
 
 
 def test_a_tunnel_that_breaks_the_protocol_is_counted(piko):
@@ -235,4 +239,34 @@ def test_a_tunnel_that_breaks_the_protocol_is_counted(piko):
     ws = dial_tunnel(node.upstream, "web")
     eventually(lambda: node.listeners("web") == 1)
     ws.send(b"\xff" * 64)
-    eventually(lambda: node.metric("piko_upstreams_protocol_errors_total") == 1)
+    node.counts("piko_upstreams_protocol_errors_total")
+
+
+def test_a_tcp_client_for_which_only_full_tunnels_are_left_is_counted(piko):
+    """The tunnel that was chosen refuses the stream, and the other has no room for it."""
+    node = piko.server("--upstream.limits.streams-per-session", "1")
+    with FakeAgent(node.upstream, "tcp", manual=True) as full, Client(node.proxy) as waits:
+        eventually(lambda: node.listeners("tcp"))
+        waits.send(TCP)
+        opened(full)
+        with FakeAgent(node.upstream, "tcp", manual=True) as refuses, Client(node.proxy) as client:
+            eventually(lambda: node.listeners("tcp") == 2)
+            client.send(TCP)
+            refuses.session.send_frame(WINDOW, RST, opened(refuses), 0)
+            message = client.response()
+            assert message.status == 503 and retry_after(message)
+    node.counts('piko_proxy_tcp_refused_total{status="503"}')
+
+
+def test_dials_and_streams_that_stay_silent_are_given_up_and_counted(piko):
+    """Each of them has ten seconds."""
+    node = piko.server()
+    with FakeAgent(node.upstream, "tcp", manual=True) as agent, Client(node.proxy, 20) as client, Wire(wire.connect(node.upstream, 20)) as dial:
+        eventually(lambda: node.listeners("tcp"))
+        client.send(TCP)
+        opened(agent)
+        start = time.monotonic()
+        assert dial.read_to_end() == b"" and client.response().status == 504
+        assert 8 < time.monotonic() - start < 20
+    node.counts('piko_upstreams_refused_total{status="408"}')
+    node.counts('piko_proxy_tcp_refused_total{status="504"}')

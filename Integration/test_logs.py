@@ -81,8 +81,29 @@ def test_a_refused_head_has_its_line_and_its_count(piko, head, status, method, p
     request = node.wait_line(lambda line: line.get("msg") == "request")["request"]
     assert (request["status"], request["method"], request["path"]) == (status, method, path)
     assert request["error"] and request["request_headers"] == {} and "hunter2" not in node.log
-    label = f'piko_proxy_requests_total{{status="{status}",method="{method or "OTHER"}"}} 1'
-    assert label in node.ask("/metrics").body.decode()
+    node.counts(f'piko_proxy_requests_total{{status="{status}",method="{method or "OTHER"}"}}')
+
+
+ANSWERED = [
+    (b"GET /_piko/v1/tcp/web HTTP/1.1\r\nHost: a.b\r\n\r\n", 426, "GET"),
+    (b"GET /_piko/v1/else HTTP/1.1\r\nHost: a.b\r\n\r\n", 404, "GET"),
+    (b"CONNECT a.b:443 HTTP/1.1\r\nHost: a.b:443\r\n\r\n", 501, "CONNECT"),
+    (b"POST / HTTP/1.1\r\nHost: web.a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "POST"),
+    (b"POST / HTTP/1.1\r\nHost: web.a\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n", 400, "POST"),
+    (b"GET / HTTP/2.0\r\nHost: a.b\r\n\r\n", 505, "OTHER"),
+    (b"GET / HTTP/1.1\r\nHost: nobody.x\r\n\r\n", 502, "GET"),
+]
+
+
+@pytest.mark.parametrize("bytes, status, method", ANSWERED, ids=[str(item[1]) for item in ANSWERED])
+def test_what_a_node_answers_itself_has_its_line_and_its_count(piko, service, bytes, status, method):
+    node = piko.server()
+    piko.agent("http", node, "web", service.addr)
+    with Client(node.proxy) as client:
+        client.send(bytes)
+        assert client.response().status == status
+    assert node.wait_line(lambda line: line.get("msg") == "request")["request"]["status"] == status
+    node.counts(f'piko_proxy_requests_total{{status="{status}",method="{method}"}}')
 
 
 def test_a_client_that_left_has_its_line(piko):
@@ -268,6 +289,7 @@ def test_metrics_count_what_happened(piko, service):
     for _ in range(7):
         fetch(node.proxy, "web", method="PUT", body=b"x" * 300)
     fetch(node.proxy, "nobody")
+    node.counts("piko_proxy_requests_in_flight", 0)
     text = node.ask("/metrics").body.decode()
     values = dict(line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
 

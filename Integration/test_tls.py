@@ -14,12 +14,13 @@ import pytest
 
 from harness.piko import Piko, listening
 from harness.usage import eventually
-from peer import tls
+from peer import http1, tls
 from peer.client import Client, fetch
 from peer.service import Service, reply
 from peer.wire import Ended, Wire, connect
 
 PORTS = ("proxy", "upstream", "admin")
+FAILED = {port: f'piko_tls_handshake_failures_total{{port="{port}"}}' for port in PORTS}
 
 
 @pytest.fixture
@@ -196,7 +197,8 @@ def test_a_node_that_does_not_fit_is_left_alone_until_it_does(piko, authority, t
     # One dial of each loop in five seconds.
     most = (int((time.monotonic() - began) / 5) + 1) * piko.loops
     refused = front.metric("piko_tls_node_failures_total")
-    assert 1 <= refused <= most and 1 <= odd.metric('piko_tls_handshake_failures_total{port="proxy"}')
+    assert 1 <= refused <= most
+    eventually(lambda: odd.metric('piko_tls_handshake_failures_total{port="proxy"}') >= 1)
     assert odd.metric("piko_upstreams_upstream_requests_total") == 0
     if wrong == "its certificate":
         line = front.wait_line(lambda line: line["msg"] == "node not reached")
@@ -232,9 +234,10 @@ def test_a_certificate_is_required_where_its_authorities_are_named(piko, authori
     assert curl(authority, "--cert", stranger.cert, "--key", stranger.key, *words)[0] != 0
     for words in ("TLS: peer did not return a certificate", "the peer's certificate: "):
         node.wait_line(lambda line: line["msg"] == "handshake failed" and words in line["error"])
-    assert b'piko_tls_handshake_failures_total{port="proxy"} 2\n' in node.ask("/metrics").body
+    node.counts('piko_tls_handshake_failures_total{port="proxy"}', 2)
     lost = piko.agent("http", url(node, "upstream"), "none", service.addr, *trust(authority), wait=False)
     lost.wait_line(lambda line: line["msg"] == "not connected to server" and "certificate required" in line["error"])
+    eventually(lambda: node.metric('piko_tls_handshake_failures_total{port="upstream"}') >= 1)
 
 
 WRONG = [
@@ -269,6 +272,7 @@ def test_unchecked_connects_and_says_so(piko, authority, service):
 def test_every_section_that_checks_nothing_is_named(piko, authority):
     """Also where several sections have the same and are one."""
     careless = secure(piko, authority, ["proxy", "admin"], "--proxy.tls.client.insecure-skip-verify", "--admin.tls.client.insecure-skip-verify")
+    careless.wait_line(lambda line: line["msg"] == "certificates of peers are not checked")
     keys = [line["key"] for line in careless.lines() if line["msg"] == "certificates of peers are not checked"]
     assert keys == ["proxy.tls.client.insecure_skip_verify, admin.tls.client.insecure_skip_verify"]
 
@@ -281,9 +285,12 @@ def test_the_systems_roots_are_the_default(piko, authority, service):
 
 @pytest.mark.parametrize("port", PORTS)
 def test_plain_http_on_a_tls_port_is_told_so(shielded, port):
-    tls.trusted.pop(getattr(shielded, port))
-    message = fetch(getattr(shielded, port), "web")
+    before = shielded.metric(FAILED[port])
+    with connect_plain(getattr(shielded, port)) as wire:
+        wire.send(b"GET / HTTP/1.1\r\nHost: web.example.com\r\n\r\n")
+        message = http1.read_response(wire)
     assert (message.status, json.loads(message.body)) == (400, {"error": "this port speaks TLS"})
+    eventually(lambda: shielded.metric(FAILED[port]) > before)
 
 
 @pytest.mark.parametrize("words", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["silence", "half a hello"])
@@ -295,6 +302,7 @@ def test_a_handshake_has_a_deadline(piko, authority, words):
         wire.read_to_end()
     line = node.wait_line(lambda line: line["msg"] == "handshake failed" and line["error"] != "closed")
     assert line["port"] == "proxy" and line["peer"].startswith("127.0.0.1:")
+    node.counts(FAILED["proxy"])
 
 
 def test_a_handshake_has_ten_seconds_on_the_ports_of_agents_and_operators(piko, authority):
@@ -307,6 +315,11 @@ def test_a_handshake_has_ten_seconds_on_the_ports_of_agents_and_operators(piko, 
     assert 9 < time.monotonic() - began < 20
     for port in ends:
         node.wait_line(lambda line: line["msg"] == "handshake failed" and line["port"] == port and "timed out" in line["error"])
+        eventually(lambda: node.metric(FAILED[port]) == len(failures(node, port)))
+
+
+def failures(node, port):
+    return [line for line in node.lines() if line["msg"] == "handshake failed" and line["port"] == port]
 
 
 def connect_plain(addr):
@@ -323,6 +336,7 @@ def test_what_is_no_handshake_gets_an_alert(shielded):
     with Wire(connect(shielded.proxy)) as wire:
         wire.send(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")
         assert wire.read_to_end()[:1] == b"\x15"
+    eventually(lambda: shielded.metric(FAILED["proxy"]) >= 1)
     assert listening(shielded.proxy) and shielded.running
 
 

@@ -61,9 +61,9 @@ def test_an_agent_is_let_in_by_its_token_only(bare):
         with FakeAgent(node.upstream, "web", reply(), headers=[field]):
             eventually(lambda: node.listeners("web") == 1)
         eventually(lambda: node.listeners("web") == 0)
-    metrics = node.ask("/metrics").body.decode()
-    assert 'piko_auth_rejected_total{port="upstream",reason="not_permitted"} 1' in metrics
-    assert 'piko_auth_rejected_total{port="upstream",reason="missing"} 1' in metrics
+    for reason in ("missing", "invalid", "unsupported_type", "expired", "not_permitted", "unknown_tenant"):
+        node.counts(f'piko_auth_rejected_total{{port="upstream",reason="{reason}"}}')
+    node.counts('piko_upstreams_refused_total{status="401"}', 6)
 
 
 def test_an_agent_without_a_good_token_ends_and_says_why(bare, service):
@@ -135,7 +135,7 @@ def test_a_forward_reads_its_token_file_for_every_connection(bare, service, tmp_
     for text, answer in (("abc", b""), (token(), b"ping"), ("", b""), (token({"iss": "again"}), b"ping")):
         file.write_text(text)
         assert through(forward) == answer
-    assert "expected a token of visible ASCII characters" in forward.log
+    forward.wait_line(lambda line: "expected a token of visible ASCII characters" in line.get("error", ""))
 
 
 @pytest.mark.parametrize("content", [None, "", "two words", "caf\u00e9"])
@@ -187,8 +187,10 @@ def test_health_and_readiness_need_no_token_and_all_else_does(bare):
         assert status(path, bearer("abc")) == 401
     for field in (bearer(token()), bearer(token(), "authorization"), bearer(endpoints("web"))):
         assert status("/metrics", field) == 200 and status("/status/cluster/nodes", field) == 200 and status("/else", field) == 404
-    metrics = fetch(node.admin, "admin", "/metrics", headers=[bearer(token())]).body.decode()
-    assert 'piko_auth_rejected_total{port="admin",reason="missing"} 8' in metrics
+    for field in (bearer(token(exp=soon(-60))), ("authorization", "Basic x"), ("authorization", "x"), ("x-piko-tenant-id", "t")):
+        assert status("/metrics", *([bearer(token()), field] if field[0] == "x-piko-tenant-id" else [field])) == 401
+    for reason, count in {"missing": 8, "invalid": 8, "expired": 1, "unsupported_type": 1, "malformed": 1, "unknown_tenant": 1}.items():
+        node.counts(f'piko_auth_rejected_total{{port="admin",reason="{reason}"}}', count, [bearer(token())])
 
 
 def test_a_question_that_is_passed_on_takes_its_token_along(bare):

@@ -84,7 +84,7 @@ def test_a_node_that_is_killed_is_replaced(start):
     os.kill(victim, signal.SIGKILL)
     eventually(lambda: len(cluster.children) == 2 and victim not in cluster.children, 10)
     eventually(lambda: cluster.active(2), 10)
-    assert len([line for line in cluster.lines() if line["msg"] == "node ended" and line["status"] == 137]) == 1
+    cluster.wait_line(lambda line: line["msg"] == "node ended" and line["status"] == 137)
 
 
 def test_a_hangup_reads_the_file_again(start, tmp_path):

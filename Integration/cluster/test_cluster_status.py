@@ -108,17 +108,14 @@ def test_a_forwarded_question_goes_no_further(piko):
 
 def test_metrics(pair):
     one, two = pair
-    text = one.ask("/metrics").body.decode()
-    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    assert values['piko_cluster_nodes{status="active"}'] == "2"
-    assert values['piko_gossip_entries{node_id="two",deleted="false",internal="false"}'] == "3"
+    one.counts('piko_cluster_nodes{status="active"}', 2)
+    one.counts('piko_gossip_entries{node_id="two",deleted="false",internal="false"}', 3)
     for name in ("connections_inbound", "stream_bytes_inbound", "stream_bytes_outbound", "packet_bytes_inbound", "packet_bytes_outbound",
                  "digest_entries_inbound", "digest_entries_outbound", "delta_entries_inbound", "delta_entries_outbound"):
-        assert int(values[f"piko_gossip_{name}_total"]) > 0, name
-    assert int(dict(line.rsplit(" ", 1) for line in two.ask("/metrics").body.decode().splitlines() if line[0] != "#")
-               ["piko_gossip_connections_outbound_total"]) > 0
+        eventually(lambda: one.metric(f"piko_gossip_{name}_total") > 0, what=name)
+    assert two.metric("piko_gossip_connections_outbound_total") > 0
     two.stop()
-    eventually(lambda: b'piko_cluster_nodes{status="left"} 1\n' in one.ask("/metrics").body)
+    one.counts('piko_cluster_nodes{status="left"}')
 
 
 def status(piko, node, *words):

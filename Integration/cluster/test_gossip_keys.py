@@ -192,6 +192,7 @@ def test_another_key_or_none_stays_outside(piko, three, other):
     for node in three:
         assert sorted(members(node)) == ["one", "three", "two"]
     assert list(members(stranger)) == ["stranger"]
+    three[0].wait_line(lambda line: line["msg"] == "gossip not taken" and line["reason"] == reason)
     lines = [line for line in three[0].lines() if line["msg"] == "gossip not taken"]
     assert [line["reason"] for line in lines].count(reason) == 1 and all(line["level"] == "warn" for line in lines)
 
@@ -335,6 +336,39 @@ def test_a_recorded_packet_does_nothing_when_it_comes_again(piko):
         assert heard_of(node)["peer"] == "unreachable", "a heartbeat would have brought it back"
         peer.send(node, peer.seal(peer.heartbeat("peer"), peer.greet(node)))
         eventually(lambda: heard_of(node)["peer"] == "active")
+
+
+def test_what_is_not_taken_is_counted_by_its_reason(piko):
+    """Each packet differs from a good one in one thing."""
+    node = start(piko, "node", *keys(OLD))
+    with Sealer(bytes.fromhex(OLD)) as peer, Sealer(secrets.token_bytes(32)) as stranger:
+        good = peer.seal(peer.heartbeat("peer"), peer.greet(node))
+        peer.send(node, good)
+        eventually(lambda: heard_of(node).get("peer") == "active")
+        assert not rejected(node)
+        fresh = peer.seal(peer.heartbeat("peer"), peer.greet(node))
+        bad = {
+            "replayed": good,
+            "forged": fresh[:-1] + bytes([fresh[-1] ^ 1]),
+            "stale": peer.seal(peer.heartbeat("peer"), 1 << 40),  # the echo of another life
+            "unknown_key": stranger.seal(stranger.heartbeat("peer")),
+            "malformed": fresh[:40],
+            "unsealed": peer.heartbeat("peer"),
+        }
+        for packet in bad.values():
+            peer.send(node, packet)
+        eventually(lambda: rejected(node) == dict.fromkeys(bad, 1), what=f"one of each: {rejected(node)}")
+        node.counts("piko_gossip_malformed_messages_total")
+
+
+def test_a_packet_for_an_address_that_cannot_be_reached_is_counted_as_lost(piko):
+    """A node of IPv4 hears of one of IPv6."""
+    node = start(piko, "node")
+    with Sealer(bytes(32)) as peer:
+        peer.addr = "[::1]:9"
+        peer.send(node, peer.heartbeat("far"))
+        eventually(lambda: "far" in heard_of(node))
+        eventually(lambda: node.metric("piko_gossip_lost_packets_total") > 0)
 
 
 def test_a_node_behind_a_recording_relay(piko):

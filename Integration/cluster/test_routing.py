@@ -78,7 +78,7 @@ def test_connections_between_nodes_are_kept(pair, service):
     for _ in range(50):
         for client in clients:
             assert client.request("web").response().status == 200
-    assert f'piko_upstreams_remote_requests_total{{node_id="{node_id(front, home)}"}} 200' in front.ask("/metrics").body.decode()
+    front.counts(f'piko_upstreams_remote_requests_total{{node_id="{node_id(front, home)}"}}', 200)
     for client in clients:
         client.close()
 
