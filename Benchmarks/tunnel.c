@@ -106,7 +106,7 @@ static void on_stream(void *ctx, cuv_yamux *session, cuv_stream *stream) {
     cuv_stream_read_start(stream);
 }
 static void on_session_closed(void *ctx, cuv_yamux *session, int status) { (void)ctx; (void)session; (void)status; }
-static const cuv_yamux_events events = {on_stream, NULL, NULL, NULL, on_session_closed};
+static const cuv_yamux_events events = {on_stream, NULL, NULL, NULL, on_session_closed, NULL};
 
 static void connect_ends(void) {
     cuv_stream *ends[2];

@@ -123,7 +123,7 @@ static void on_session_closed(void *ctx, cuv_yamux *session, int status) {
     for (int i = 0; i < game.count; i++) demand(game.players[i].stream == NULL);
     game.session = NULL;
 }
-static const cuv_yamux_events events = {on_stream, NULL, NULL, NULL, on_session_closed};
+static const cuv_yamux_events events = {on_stream, NULL, NULL, NULL, on_session_closed, NULL};
 
 static bool is_over(const tap *t) { return t->base.flags & CUV_S_CLOSING; }
 

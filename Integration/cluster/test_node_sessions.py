@@ -16,7 +16,7 @@ from peer.client import Client, fetch
 from peer.service import Connection, Service, echo, reply
 from peer.websocket import Refused, WebSocket
 from peer.wire import Ended
-from peer.yamux import Session
+from peer.yamux import ACK, PING, SYN, WINDOW, Session, encode
 
 from .gate import Gate, gated
 from .test_routing import check_the_other_answers_while_one_stands_still, knows, node_id, pair, three  # noqa: F401
@@ -43,9 +43,10 @@ def warm(front, endpoint="web"):
     eventually(all_share, 60)
 
 
-def dial(node, loop=0):
+def dial(node, loop=0, source=None):
     """A session with a node, as a member opens it."""
-    return Session(WebSocket.dial(node.proxy, "/_piko/v1/node", [("x-piko-loop", str(loop)), ("x-piko-forward", "true")]), 1)
+    fields = [("x-piko-loop", str(loop)), ("x-piko-forward", "true")]
+    return Session(WebSocket.dial(node.proxy, "/_piko/v1/node", fields, source=source), 1)
 
 
 def ask(session, method="GET", body=b"", fields=FORWARD):
@@ -201,6 +202,60 @@ def test_a_stream_is_served_as_a_forwarded_request_and_a_reset_ends_it_alone(pai
     refused = http1.read_response(ask(session, fields=[FORWARD[0], ("x-piko-endpoint", "none"), *FORWARD[2:]]))
     assert (refused.status, refused.get("x-piko-refused"), refused.get("x-piko-loops")) == (502, b"1", None)
     assert not session.violations
+    session.close()
+
+
+def faults(node, kind):
+    return node.metric(f'piko_nodes_faults_total{{kind="{kind}"}}')
+
+
+def test_what_a_member_does_against_the_rules_is_counted(pair):  # noqa: F811
+    _, home = pair
+    session = dial(home)
+    session.send_frame(PING, ACK, 0, 99)
+    eventually(lambda: faults(home, "frame") == 1)
+    assert faults(home, "protocol") == 0
+    session.send_frame(WINDOW, SYN, 2, 0)  # an id of the other side
+    session.wait_over()
+    eventually(lambda: faults(home, "protocol") == 1)
+
+
+def test_what_a_node_does_in_a_session_that_was_dialled_to_it_is_counted(piko, service):
+    with Gate() as gate:
+        front, home = gated(piko, gate)
+        piko.agent("http", home, "web", service.addr)
+        piko.until(front, knows(front, 1))
+        warm(front)
+        for kind, frame in [("stream", encode(WINDOW, SYN, 2, 0)), ("protocol", encode(9, 0, 0, 0))]:
+            gate.sessions.clear()  # home has ended those on which it had an answer to what it never said
+            warm(front)
+            gate.say(frame)
+            eventually(lambda: faults(front, kind) == len(gate.sessions))
+            assert fetch(front.proxy, "web").status == 200
+
+
+def test_the_streams_of_who_is_a_member_no_more_are_refused_and_counted(piko):
+    home = piko.server()
+    other = ("--cluster.node-id", "other", "--cluster.join", home.gossip)
+    member = piko.server(*other, "--proxy.advertise-addr", "127.0.0.2:1")
+    piko.until(home, lambda: home.active == 2)
+    session = dial(home, source="127.0.0.2")
+    member.stop()
+    piko.server(*other, "--proxy.advertise-addr", "127.0.0.3:1")
+    piko.until(home, lambda: any(node["proxy_addr"] == "127.0.0.3:1" for node in home.nodes))
+    session.open()
+    eventually(lambda: faults(home, "stranger") == 1)
+    session.ping()
+    session.close()
+
+
+def test_a_members_stream_beyond_the_nodes_limit_is_refused_and_counted(piko):
+    home = piko.server("--proxy.limits.connections", "1")
+    piko.server("--cluster.join", home.gossip)
+    piko.until(home, lambda: home.active == 2)
+    session = dial(home)  # it takes the place
+    session.open()
+    eventually(lambda: home.metric('piko_proxy_connections_refused_total{limit="connections"}') == 1)
     session.close()
 
 

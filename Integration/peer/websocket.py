@@ -62,9 +62,9 @@ class WebSocket:
         self.pongs = []
 
     @classmethod
-    def dial(cls, addr, path, headers=(), timeout=10.0, host=None):
-        """Opens one as a client; raises Refused for another answer than 101."""
-        wire = Wire(connect(addr, timeout), keep=False)
+    def dial(cls, addr, path, headers=(), timeout=10.0, host=None, source=None):
+        """Opens one as a client, from an address of its own where there is one; raises Refused for another answer than 101."""
+        wire = Wire(connect(addr, timeout, source), keep=False)
         key = base64.b64encode(os.urandom(16))
         fields = [("Host", host or addr), ("Connection", "Upgrade"), ("Upgrade", "websocket"),
                   ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key), *headers]

@@ -145,8 +145,13 @@ void yamux_fail(cuv_yamux *session, int error, uint32_t code) {
     (reads ? cuv_stream_close : cuv_stream_abort)(carrier);
 }
 
+void yamux_tell_fault(cuv_yamux *session) {
+    if (session->events->on_fault) session->events->on_fault(session->ctx, session);
+}
+
 void yamux_oddity(cuv_yamux *session) {
     session->oddities += 1;
+    yamux_tell_fault(session);
     if (session->oddities - session->oddities_before > YAMUX_ODDITIES) yamux_fail(session, CUV_E_PROTOCOL, CW_YAMUX_PROTOCOL_ERROR);
 }
 

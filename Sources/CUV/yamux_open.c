@@ -33,6 +33,7 @@ cuv_stream *cuv_yamux_open(cuv_yamux *session, const cuv_owner *owner, void *ctx
 static void refuse(cuv_yamux *session, uint32_t id) {
     yamux_put(session, CW_YAMUX_WINDOW, CW_YAMUX_RST, id, 0);
     session->late += CW_YAMUX_INITIAL_WINDOW;
+    yamux_tell_fault(session);
 }
 
 yamux_stream *yamux_accept(cuv_yamux *session, uint32_t id, bool bare) {

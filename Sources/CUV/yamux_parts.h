@@ -80,7 +80,9 @@ void yamux_lose(cuv_yamux *session, int status);
 void yamux_tell_served(cuv_yamux *session);
 /// Calls on_closed in this turn when nothing is left of the session.
 void yamux_finish_when_empty(cuv_yamux *session);
-/// Counts a broken rule that does no harm; endless ones end the session.
+/// Counts a broken rule that does no harm; endless ones end the session. Tells the user.
 void yamux_oddity(cuv_yamux *session);
+/// Tells the user, for whom the session is out of bounds meanwhile.
+void yamux_tell_fault(cuv_yamux *session);
 
 #endif

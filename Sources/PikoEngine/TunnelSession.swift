@@ -14,6 +14,9 @@ public protocol TunnelSessionHandler: AnyObject {
     func session(_ session: TunnelSession, roundTrip nanoseconds: UInt64)
     /// After `goAway`: the peer has read it and all that it had opened has ended; nothing more comes.
     func sessionIsServed(_ session: TunnelSession)
+    /// The peer broke a rule that does no harm, or opened more streams than it may, and the session goes on. To be counted: the session must not be
+    /// touched from here.
+    func sessionDidMeetFault(_ session: TunnelSession)
     /// Last call; all streams were closed before. nil: a clean end.
     func sessionDidClose(_ session: TunnelSession, error: EngineError?)
 }
@@ -23,6 +26,7 @@ extension TunnelSessionHandler {
     public func sessionIsGoingAway(_ session: TunnelSession, code: UInt32) {}
     public func session(_ session: TunnelSession, roundTrip nanoseconds: UInt64) {}
     public func sessionIsServed(_ session: TunnelSession) {}
+    public func sessionDidMeetFault(_ session: TunnelSession) {}
 }
 
 /// Bounds and clocks of a session. 0 means the default of the engine.
@@ -114,8 +118,6 @@ public final class TunnelSession {
     public var streamCount: Int { raw.map { Int(cuv_yamux_stream_count($0)) } ?? 0 }
     /// The last measured round trip in nanoseconds, 0 before the first.
     public var roundTrip: UInt64 { raw.map { cuv_yamux_round_trip($0) } ?? 0 }
-    /// Frames that broke a rule without ending the session.
-    public var oddities: UInt64 { raw.map { cuv_yamux_oddities($0) } ?? 0 }
     public var isClosed: Bool { raw == nil }
 
     fileprivate func didAccept(_ stream: UnsafeMutablePointer<cuv_stream>) {
@@ -168,5 +170,9 @@ nonisolated(unsafe) private let eventTable: UnsafePointer<cuv_yamux_events> = pe
             let session = session(context)
             session.handler?.sessionIsServed(session)
         },
-        on_closed: { context, _, status in session(context).didClose(status) }
+        on_closed: { context, _, status in session(context).didClose(status) },
+        on_fault: { context, _ in
+            let session = session(context)
+            session.handler?.sessionDidMeetFault(session)
+        }
     ))

@@ -89,8 +89,8 @@ static void on_server_session_closed(void *ctx, cuv_yamux *session, int status) 
 }
 
 static cuv_yamux *make_session(cuv_stream *carrier, bool client) {
-    static const cuv_yamux_events agent = {on_agent_stream, session_ignores, NULL, NULL, on_agent_session_closed};
-    static const cuv_yamux_events server = {on_server_stream, session_ignores, NULL, NULL, on_server_session_closed};
+    static const cuv_yamux_events agent = {on_agent_stream, session_ignores, NULL, NULL, on_agent_session_closed, NULL};
+    static const cuv_yamux_events server = {on_server_stream, session_ignores, NULL, NULL, on_server_session_closed, NULL};
     cuv_ws_config web = {.client = client, .half_close = true};
     cuv_yamux_config config = {.client = client};
     cuv_stream *socket = cuv_ws_wrap(carrier, &web, NULL, NULL);

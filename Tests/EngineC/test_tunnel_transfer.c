@@ -99,7 +99,7 @@ static void on_session_closed(void *ctx, cuv_yamux *session, int status) {
     here->sessions_closed++;
     here->sessions[session == here->sessions[0] ? 0 : 1] = NULL;
 }
-static const cuv_yamux_events events = {on_stream, NULL, NULL, NULL, on_session_closed};
+static const cuv_yamux_events events = {on_stream, NULL, NULL, NULL, on_session_closed, NULL};
 
 static world *begin(cuv_loop *loop, cuv_stream *a, cuv_stream *b, int streams) {
     world *w = here = calloc(1, sizeof *w);

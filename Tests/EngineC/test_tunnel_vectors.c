@@ -82,7 +82,7 @@ static void on_session_closed(void *ctx, cuv_yamux *session, int status) {
     ((heard *)ctx)->session_closed++;
     ((heard *)ctx)->session_status = status;
 }
-static const cuv_yamux_events events = {on_stream, on_go_away, NULL, NULL, on_session_closed};
+static const cuv_yamux_events events = {on_stream, on_go_away, NULL, NULL, on_session_closed, NULL};
 
 static cuv_yamux *session_on(tap *t, bool client, heard *h) {
     cuv_stream *ws = cuv_ws_wrap(&t->base, &(cuv_ws_config){.client = client}, NULL, NULL);

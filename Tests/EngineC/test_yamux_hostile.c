@@ -69,7 +69,7 @@ static void oddities_are_borne_but_not_for_ever(void) {
     feed_frame(f, DATA, 0, 2, 3, "abc", 3);  // behind the end
     feed(f, PING, 0, 0, 1);                  // neither asked nor answered
     feed(f, PING, ACK, 0, 9);                // the answer to nothing
-    CHECK(f->session && cuv_yamux_oddities(f->session) == 4);
+    CHECK(f->session && cuv_yamux_oddities(f->session) == 4 && f->faults == 4);
     CHECK(f->h[0]->count == 0 && f->h[0]->ends == 1);
     uint8_t ping[12];
     cw_yamux_header_write(ping, &(cw_yamux_header){PING, 0, 0, 1});
@@ -94,6 +94,7 @@ static void limits_refuse(void) {
     expect_nothing(f, &at);
     feed(f, WINDOW, SYN, 1, 0);
     expect(f, &at, WINDOW, RST, 1, 0);
+    CHECK_EQUAL(f->faults, 1);
     feed(f, WINDOW, ACK, 2, 0);
     turn(f->loop);
     expect(f, &at, DATA, SYN, 4, 5);

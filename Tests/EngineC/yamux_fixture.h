@@ -26,7 +26,7 @@ typedef struct fixture {
     heard *h[MANY];
     int accepted;
     bool refuses, reads;
-    int closed, status, go_aways, round_trips, served;
+    int closed, status, go_aways, round_trips, served, faults;
     uint32_t code;
 } fixture;
 
@@ -77,6 +77,7 @@ static inline void on_go_away(void *ctx, cuv_yamux *session, uint32_t code) {
 }
 static inline void on_round_trip(void *ctx, cuv_yamux *session, uint64_t ns) { (void)session; (void)ns; ((fixture *)ctx)->round_trips++; }
 static inline void on_served(void *ctx, cuv_yamux *session) { (void)session; ((fixture *)ctx)->served++; }
+static inline void on_fault(void *ctx, cuv_yamux *session) { (void)session; ((fixture *)ctx)->faults++; }
 static inline void on_session_closed(void *ctx, cuv_yamux *session, int status) {
     (void)session;
     fixture *f = ctx;
@@ -84,7 +85,7 @@ static inline void on_session_closed(void *ctx, cuv_yamux *session, int status) 
     f->status = status;
     f->session = NULL;
 }
-static const cuv_yamux_events events = {on_stream, on_go_away, on_round_trip, on_served, on_session_closed};
+static const cuv_yamux_events events = {on_stream, on_go_away, on_round_trip, on_served, on_session_closed, on_fault};
 
 static inline fixture *begin_with(cuv_yamux_config config) {
     fixture *f = calloc(1, sizeof *f);

@@ -21,6 +21,9 @@ typedef struct cuv_yamux_events {
     /// Exactly once, last: the session and its carrier are gone, all its streams were closed before (CUV_E_SESSION_LOST).
     /// 0: a clean end. CUV_E_TIMEOUT: the peer was silent, behind a ping too.
     void (*on_closed)(void *ctx, cuv_yamux *session, int status);
+    /// The peer broke a rule that does no harm, or opened more streams than max_streams; the session goes on, or is about to end. For a counter:
+    /// the session must not be called from here. May be NULL.
+    void (*on_fault)(void *ctx, cuv_yamux *session);
 } cuv_yamux_events;
 
 typedef struct cuv_yamux_config {

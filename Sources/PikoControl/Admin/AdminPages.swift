@@ -79,6 +79,7 @@ final class AdminPages {
             if let gossip { page.add(gossip.counters, lostPackets: gossip.lostPackets, gossipNodes) }
             if let port { page.add(refusedAdminRequests: port.refused) }
             page.add(node.refusals.snapshot(descriptors: parts.reduce(0) { $0 + $1.3 }, requests: node.rates.refused))
+            page.add(faultsOfAgents: node.refusals.agentFaults, ofNodes: node.refusals.nodeFaults)
             page.add(node.tokens)
             page.add(node.tls)
             page.add(droppedLines: node.log.dropped)

@@ -11,8 +11,10 @@ final class Refusals: Sendable {
     let connectionsOfClient = Atomic<UInt64>(0)
     /// Streams that a tunnel had no room for.
     let streams = Atomic<UInt64>(0)
-    /// Tunnels that broke the protocol, and were ended for it; and so the WebSockets of TCP clients.
-    let brokenTunnels = Atomic<UInt64>(0)
+    /// What agents did in their tunnels, and other nodes in their sessions.
+    let agentFaults = SessionFaults()
+    let nodeFaults = SessionFaults()
+    /// WebSockets of TCP clients that broke the protocol, and were ended for it.
     let brokenClients = Atomic<UInt64>(0)
     private let byStatus = Mutex(ByStatus())
 
@@ -33,7 +35,7 @@ final class Refusals: Sendable {
         return RefusalSnapshot(
             connections: connections.load(ordering: .relaxed), connectionsOfClient: connectionsOfClient.load(ordering: .relaxed),
             descriptors: descriptors, requests: requests, streams: streams.load(ordering: .relaxed),
-            brokenTunnels: brokenTunnels.load(ordering: .relaxed), brokenClients: brokenClients.load(ordering: .relaxed),
+            brokenClients: brokenClients.load(ordering: .relaxed),
             upstreams: byStatus.upstreams, clients: byStatus.clients)
     }
 }
@@ -45,7 +47,6 @@ struct RefusalSnapshot: Equatable, Sendable {
     var descriptors: UInt64 = 0
     var requests: UInt64 = 0
     var streams: UInt64 = 0
-    var brokenTunnels: UInt64 = 0
     var brokenClients: UInt64 = 0
     /// By status.
     var upstreams: [UInt16: UInt64] = [:]
@@ -76,8 +77,6 @@ extension PrometheusText {
         sample(byStatus: refusals.upstreams)
         begin("piko_upstreams_streams_refused_total", .counter, "Requests that a tunnel had no room for.")
         sample(refusals.streams)
-        begin("piko_upstreams_protocol_errors_total", .counter, "Tunnels ended because their agent broke the protocol.")
-        sample(refusals.brokenTunnels)
     }
 
     private mutating func sample(byStatus counts: [UInt16: UInt64]) {

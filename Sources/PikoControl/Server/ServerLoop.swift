@@ -20,7 +20,8 @@ final class ServerLoop: EndingLoop {
     let metrics = ProxyMetrics()
     private(set) lazy var upstreams = TunnelUpstreams(server: self)
     private(set) lazy var otherNodes = NodePool(
-        loop: loop, log: node.log.named("proxy"), tls: node.tls, streamsPerSession: node.tunnelSettings.maxStreams)
+        loop: loop, log: node.log.named("proxy"), tls: node.tls, streamsPerSession: node.tunnelSettings.maxStreams,
+        faults: node.refusals.nodeFaults)
     private(set) lazy var memberSessions = MemberSessions(server: self)
     private(set) var isDraining = false
     private var listeners: [Listener] = []
@@ -155,7 +156,7 @@ final class ServerLoop: EndingLoop {
     }
 
     func didClose(_ tunnel: ServerTunnel, _ error: EngineError?) {
-        if error == .protocolViolation { node.refusals.brokenTunnels.add(1, ordering: .relaxed) }
+        node.refusals.agentFaults.count(endedBy: error)
         tunnels[tunnel.id.session] = nil
         if tunnels.isEmpty { node.turnstile.wake() }
     }

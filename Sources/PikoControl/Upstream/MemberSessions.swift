@@ -106,9 +106,15 @@ private final class MemberSession: TunnelSessionHandler {
 
     /// Whoever is no member any more, or finds no room, is refused.
     func session(_ session: TunnelSession, didAccept stream: Connection) {
-        guard isStillMember(), owner.server.node.enter() else { return }
+        guard isStillMember() else { return refusals.nodeFaults.count(.stranger) }
+        guard owner.server.node.enter() else {
+            refusals.connections.add(1, ordering: .relaxed)
+            return
+        }
         owner.server.proxy.serveStream(ofMember: stream)
     }
+
+    private var refusals: Refusals { owner.server.node.refusals }
 
     private func isStillMember() -> Bool {
         guard let membership = owner.server.proxy.membership else { return false }
@@ -120,10 +126,14 @@ private final class MemberSession: TunnelSessionHandler {
         return isMember
     }
 
+    func sessionDidMeetFault(_ session: TunnelSession) { refusals.nodeFaults.count(.frame) }
+
     func sessionIsServed(_ session: TunnelSession) { session.close() }
 
     func sessionDidClose(_ session: TunnelSession, error: EngineError?) {
         self.session = nil
+        refusals.nodeFaults.count(endedBy: error)
+        if let error { owner.server.proxy.log.peer(.debug, "session of a node ended") { $0.add("error", error.description) } }
         owner.didClose(self)
     }
 }

@@ -51,12 +51,12 @@ final class NodePool {
     private var earlierShared: [String: UInt64] = [:]
 
     /// - Parameter streamsPerSession: how many requests may share a session with another node at once.
-    init(loop: EventLoop, log: Log, tls: ServerTLS, streamsPerSession: UInt32) {
+    init(loop: EventLoop, log: Log, tls: ServerTLS, streamsPerSession: UInt32, faults: SessionFaults) {
         self.loop = loop
         self.log = log
         self.tls = tls.nodes
         unfitCount = tls.unfitNodes
-        sessions = NodeSessionResidents(on: loop)
+        sessions = NodeSessionResidents(on: loop, faults: faults)
         var settings = TunnelSettings(isClient: true)
         settings.maxStreams = streamsPerSession
         settings.peerServesLate = true

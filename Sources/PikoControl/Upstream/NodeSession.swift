@@ -126,7 +126,9 @@ final class NodeSession: TunnelSessionHandler {
     // MARK: The session
 
     /// We did not ask for any.
-    func session(_ session: TunnelSession, didAccept stream: Connection) {}
+    func session(_ session: TunnelSession, didAccept stream: Connection) { residents.faults.count(.stream) }
+
+    func sessionDidMeetFault(_ session: TunnelSession) { residents.faults.count(.frame) }
 
     func sessionIsGoingAway(_ session: TunnelSession, code: UInt32) {
         setBack(.notNow, "told to go")
@@ -134,6 +136,7 @@ final class NodeSession: TunnelSessionHandler {
     }
 
     func sessionDidClose(_ session: TunnelSession, error: EngineError?) {
+        residents.faults.count(endedBy: error)
         setBack(.lost, error?.description ?? "closed")
         end()
     }
@@ -155,12 +158,17 @@ final class NodeSessionResidents {
     private static let interval: UInt64 = 5_000
 
     let loop: EventLoop
+    /// What the nodes at the other ends did.
+    let faults: SessionFaults
     private var sessions: [ObjectIdentifier: NodeSession] = [:]
     private var timer: Timer?
     /// Called whenever the last one has closed.
     var onEmpty: () -> Void = {}
 
-    init(on loop: EventLoop) { self.loop = loop }
+    init(on loop: EventLoop, faults: SessionFaults) {
+        self.loop = loop
+        self.faults = faults
+    }
 
     var count: Int { sessions.count }
 

@@ -25,6 +25,7 @@ final class ServerTunnel: TunnelSessionHandler {
     let endpoint: String
     private let registry: TunnelRegistry
     private let log: Log
+    private let faults: SessionFaults
     /// An agent of ours: it can be told to move, and reconnects after a polite end. Original ones exit then, and are told of an error instead.
     let speaksGoAway: Bool
     /// It said at its dial that it serves HTTP itself: no service behind it can speak in its name.
@@ -39,13 +40,14 @@ final class ServerTunnel: TunnelSessionHandler {
     /// - Parameters:
     ///   - id: a place taken in the registry; given back when the tunnel has closed.
     init(
-        id: TunnelID, endpoint: String, registry: TunnelRegistry, log: Log, speaksGoAway: Bool, expiry: Double = .infinity,
+        id: TunnelID, endpoint: String, registry: TunnelRegistry, log: Log, faults: SessionFaults, speaksGoAway: Bool, expiry: Double = .infinity,
         onClosed: @escaping (ServerTunnel, EngineError?) -> Void
     ) {
         self.id = id
         self.endpoint = endpoint
         self.registry = registry
         self.log = log
+        self.faults = faults
         self.speaksGoAway = speaksGoAway
         self.expiry = expiry
         self.onClosed = onClosed
@@ -105,6 +107,11 @@ final class ServerTunnel: TunnelSessionHandler {
     }
 
     func abort() { session?.abort() }
+
+    /// An agent opens none: nobody takes it.
+    func session(_ session: TunnelSession, didAccept stream: Connection) { faults.count(.stream) }
+
+    func sessionDidMeetFault(_ session: TunnelSession) { faults.count(.frame) }
 
     func sessionIsGoingAway(_ session: TunnelSession, code: UInt32) {
         retire()

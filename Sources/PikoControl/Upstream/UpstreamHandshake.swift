@@ -209,8 +209,8 @@ final class UpstreamHandshake: ConnectionHandler {
         }
         if !isOurs { connection.resetWhenClosed() }  // an original agent exits at a clean end and reconnects after a reset
         let tunnel = ServerTunnel(
-            id: place, endpoint: endpoint, registry: server.node.registry, log: server.upstreamLog, speaksGoAway: isOurs,
-            expiry: grant?.disconnect ?? .infinity
+            id: place, endpoint: endpoint, registry: server.node.registry, log: server.upstreamLog,
+            faults: server.node.refusals.agentFaults, speaksGoAway: isOurs, expiry: grant?.disconnect ?? .infinity
         ) { [server] in
             if let listener { server.node.listeners.release(listener, place) }
             server.didClose($0, $1)
