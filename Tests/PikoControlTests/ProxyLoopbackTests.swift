@@ -184,6 +184,65 @@ import Testing
         }
     }
 
+    @Test("a body that breaks is counted by whose it was and how, whatever the status was")
+    func brokenBodies() throws {
+        let kinds: [ProxyFault] = [.requestMalformed, .requestTruncated, .responseMalformed, .responseTruncated]
+        try Stage.run { stage in
+            func exchange(_ request: String, _ answer: String) throws -> (TestSocket, TestSocket) {
+                let client = try stage.connect()
+                try client.send(request)
+                let service = try stage.service.accept()
+                _ = try service.read(until: "\r\n\r\n")
+                try service.send("HTTP/1.1 200 OK\r\n\(answer)")
+                _ = try client.read(until: "\r\n\r\n")
+                return (client, service)
+            }
+            let upload = "POST /x HTTP/1.1\r\nHost: my.example\r\nTransfer-Encoding: chunked\r\n\r\n"
+            let steps: [(ProxyFault, String, String, (TestSocket, TestSocket) throws -> Void)] = [
+                (.requestMalformed, upload, "Content-Length: 9\r\n\r\n", { client, _ in try client.send("+1\r\n") }),
+                (.requestTruncated, upload, "Content-Length: 9\r\n\r\n", { client, _ in client.shut() }),
+                (.responseMalformed, Self.head, "Transfer-Encoding: chunked\r\n\r\n", { _, service in try service.send("+1\r\n") }),
+                (.responseTruncated, Self.head, "Content-Length: 9\r\n\r\n", { _, service in service.shut() }),
+            ]
+            for (fault, request, answer, breakIt) in steps {
+                let before = kinds.map(stage.faults)
+                let (client, service) = try exchange(request, answer)
+                try breakIt(client, service)
+                #expect(client.endsByReset())
+                #expect(kinds.map(stage.faults) == zip(kinds, before).map { $0 == fault ? $1 + 1 : $1 }, "\(fault)")
+            }
+            #expect(stage.requests["200 POST"] == 2 && stage.requests["200 GET"] == 2)
+        }
+    }
+
+    @Test("a client that leaves while it is answered breaks no body")
+    func leavesAnswered() throws {
+        try Stage.run { stage in
+            var client: TestSocket? = try stage.connect()
+            try client?.send(Self.head)
+            let service = try stage.service.accept()
+            _ = try service.read(until: "\r\n\r\n")
+            try service.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+            _ = try client?.read(until: "abc")
+            client = nil
+            #expect(service.endsByReset())
+            #expect(ProxyFault.allCases.allSatisfy { stage.faults($0) == 0 })
+        }
+    }
+
+    @Test("a client that says nothing in time is counted; one that has asked something is not")
+    func silence() throws {
+        try Stage.run(headTimeout: 100) { stage in
+            let silent = try stage.connect()
+            #expect(try silent.readToEnd() == "")
+            #expect(stage.faults(.silent) == 1)
+            let late = try stage.connect()
+            try late.send("GET ")
+            #expect(try late.readToEnd().hasPrefix("HTTP/1.1 408 "))
+            #expect(stage.faults(.silent) == 1 && stage.requests["408 OTHER"] == 1)
+        }
+    }
+
     @Test("HTTP/1.0: chunks are taken off, interim heads too, and the connection ends")
     func oldClient() throws {
         try Stage.run { stage in

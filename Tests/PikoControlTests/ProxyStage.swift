@@ -20,14 +20,14 @@ final class Stage {
     var moves: Int { moved.value.load(ordering: .relaxed) }
 
     static func run(
-        loops: Int = 1, timeout: UInt64 = 5000, servicePort: UInt16? = nil, _ body: (Stage) throws -> Void
+        loops: Int = 1, timeout: UInt64 = 5000, headTimeout: UInt64 = 10_000, servicePort: UInt16? = nil, _ body: (Stage) throws -> Void
     ) throws {
-        let stage = try Stage(loops: loops, timeout: timeout, servicePort: servicePort)
+        let stage = try Stage(loops: loops, timeout: timeout, headTimeout: headTimeout, servicePort: servicePort)
         defer { stage.end() }
         try body(stage)
     }
 
-    private init(loops count: Int, timeout: UInt64, servicePort: UInt16?) throws {
+    private init(loops count: Int, timeout: UInt64, headTimeout: UInt64, servicePort: UInt16?) throws {
         service = try TestSocket.listening()
         let loops = try (0..<count).map { _ in try EventLoop(name: "test") }
         self.loops = loops
@@ -38,7 +38,8 @@ final class Stage {
         for index in 0..<count {
             try loops[index].start()
             let listening = loops[index].sync {
-                let corner = Corner(index: index, loop: loops[index], corners: corners, timeout: timeout, target: target, moved: moved)
+                let corner = Corner(
+                    index: index, loop: loops[index], corners: corners, timeout: timeout, headTimeout: headTimeout, target: target, moved: moved)
                 corners[index].value = corner
                 return index == 0 ? corner.listen() : 0
             }
@@ -59,6 +60,11 @@ final class Stage {
             for (key, latency) in snapshot.series { counted["\(key.status) \(key.method)", default: 0] += latency.total }
         }
         return counted
+    }
+
+    /// How often something went wrong that no status tells.
+    func faults(_ fault: ProxyFault) -> UInt64 {
+        corners.reduce(0) { sum, corner in sum + ((corner.sync { $0.proxy?.metrics?.snapshot.faults[fault.rawValue] } ?? nil) ?? 0) }
     }
 
     func drain() {
@@ -86,12 +92,13 @@ final class Corner {
     private var listener: Listener?
     private let loop: EventLoop
 
-    init(index: Int, loop: EventLoop, corners: [LoopBound<Corner>], timeout: UInt64, target: UInt16, moved: Counter) {
+    init(index: Int, loop: EventLoop, corners: [LoopBound<Corner>], timeout: UInt64, headTimeout: UInt64, target: UInt16, moved: Counter) {
         self.loop = loop
         let log = Log(sink: LogSink(configuration: LogConfiguration()) { _ in true })
         pool = ConnectionPool(ConnectionPoolSettings(host: "127.0.0.1", port: target, dialTimeout: 1000), loop: loop, log: log)
         var settings = HTTPProxySettings(role: .server)
         settings.timeout = timeout
+        settings.readHeaderTimeout = headTimeout
         settings.headLimits = HeadLimits(bytes: 100_000)
         settings.drainIdleTimeout = 300
         let provider: any UpstreamProvider = corners.count == 1 ? pool : RestlessProvider(pool, index: index, loops: corners.count)

@@ -289,18 +289,23 @@ import Testing
         #expect(run.on(.clientGone) == [.cancelSelection, .finish(.clientGone, .abort)])
         run = Run(post(), .streamed)
         run.on(.upstreamOpened(confirmed: true, isLast: false))
-        #expect(run.on(.clientGone) == [.stopUpload, .abortUpstream, .finish(.clientGone, .abort)])
+        #expect(run.on(.clientGone) == [.stopUpload, .abortUpstream, .finish(.cutShort, .abort)])
         run = Run(get())
         run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(response(.chunked)))
         #expect(run.on(.clientGone) == [.abortUpstream, .stopDownload, .finish(.clientGone, .abort)])
     }
 
-    @Test("a request's body that breaks off ends both sides")
+    @Test("a request's body that breaks off ends both sides; behind the whole response it is nobody's fault")
     func bodyBroken() {
         var run = Run(post(), .streamed)
         run.on(.upstreamOpened(confirmed: true, isLast: false))
-        #expect(run.on(.uploadEnded(.sourceBroke)) == [.abortUpstream, .finish(.clientGone, .abort)])
+        #expect(run.on(.uploadEnded(.sourceBroke)) == [.abortUpstream, .finish(.cutShort, .abort)])
+        run = Run(post(), .streamed)
+        run.on(.upstreamOpened(confirmed: true, isLast: false))
+        run.on(.responseHead(response()))
+        run.on(.downloadEnded(.complete))
+        #expect(run.on(.uploadEnded(.sourceBroke)).last == .finish(.complete, .abort))
     }
 
     @Test("a malformed body: 400 before a response, a broken connection behind its head")
@@ -316,11 +321,11 @@ import Testing
 
     @Test("a truncated or malformed response never looks complete")
     func truncated() {
-        for end in [BodyEnd.sourceBroke, .malformed] {
+        for (end, outcome) in [(BodyEnd.sourceBroke, ExchangeOutcome.truncated), (.malformed, .badResponseBody)] {
             var run = Run(get())
             run.on(.upstreamOpened(confirmed: true, isLast: false))
             run.on(.responseHead(response(.chunked)))
-            #expect(run.on(.downloadEnded(end)) == [.abortUpstream, .finish(.truncated, .abort)])
+            #expect(run.on(.downloadEnded(end)) == [.abortUpstream, .finish(outcome, .abort)])
         }
     }
 
@@ -406,7 +411,7 @@ import Testing
         var run = Run(upgrade())
         run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(switching()))
-        #expect(run.on(.downloadEnded(.sourceBroke)).last == .finish(.truncated, .abort))
+        #expect(run.on(.downloadEnded(.sourceBroke)).last == .finish(.upstreamGone, .abort))
         run = Run(upgrade())
         run.on(.upstreamOpened(confirmed: true, isLast: false))
         run.on(.responseHead(switching()))

@@ -10,6 +10,7 @@ public final class ProxyMetrics {
     private let requestSize = HistogramCells(.size)
     private let responseSize = HistogramCells(.size)
     private var series: [ProxySeries] = []
+    private var faults = [UInt64](repeating: 0, count: ProxyFault.allCases.count)
     /// The cells of each status and method; nil until there was one.
     private let cells: UnsafeMutablePointer<HistogramCells?>
 
@@ -42,8 +43,12 @@ public final class ProxyMetrics {
         responseSize.observe(responseBytes)
     }
 
+    /// What no status says went wrong.
+    func count(_ fault: ProxyFault) { faults[fault.rawValue] &+= 1 }
+
     public var snapshot: ProxySnapshot {
         var snapshot = ProxySnapshot()
+        snapshot.faults = faults
         snapshot.inFlight = inFlight
         snapshot.requestSize = requestSize.histogram
         snapshot.responseSize = responseSize.histogram
@@ -107,6 +112,8 @@ public struct ProxySnapshot: Equatable, Sendable {
     public var responseSize = Histogram(.size)
     /// The count of a latency is the count of requests.
     public var series: [ProxySeriesKey: Histogram] = [:]
+    /// By fault.
+    var faults = [UInt64](repeating: 0, count: ProxyFault.allCases.count)
 
     public init() {}
 
@@ -114,12 +121,13 @@ public struct ProxySnapshot: Equatable, Sendable {
         inFlight += other.inFlight
         requestSize.add(other.requestSize)
         responseSize.add(other.responseSize)
+        for fault in faults.indices { faults[fault] &+= other.faults[fault] }
         for (key, latency) in other.series { series[key, default: Histogram(.latency)].add(latency) }
     }
 }
 
 extension PrometheusText {
-    /// The five families of a proxy. `prefix` is `piko_proxy`, or `piko_agent` where each part has a label `endpoint`.
+    /// The five families of a proxy, and what went wrong without a status (ProxyFault). `prefix` is `piko_proxy`, or `piko_agent` where each part has a label `endpoint`.
     public mutating func add(_ parts: [(labels: [(String, String)], snapshot: ProxySnapshot)], prefix: String) {
         begin("\(prefix)_requests_in_flight", .gauge, "Requests under way.")
         for part in parts { sample(part.labels, part.snapshot.inFlight) }
@@ -135,6 +143,7 @@ extension PrometheusText {
         for part in parts { sample(part.labels, part.snapshot.requestSize, .size) }
         begin("\(prefix)_response_size_bytes", .histogram, "Size of responses.")
         for part in parts { sample(part.labels, part.snapshot.responseSize, .size) }
+        addFaults(parts, prefix)
     }
 
     private static func series(

@@ -218,6 +218,7 @@ extension ProxyConnection {
         proxy.metrics?.ended(
             status: Int(record.status), method: traits.method, nanoseconds: nanoseconds,
             requestBytes: record.requestHeadBytes + record.requestBytes, responseBytes: record.responseBytes)
+        if let fault = outcome.fault { proxy.metrics?.count(fault) }
         record.started = 0
         guard let entry = accessEntry else { return }
         accessEntry = nil
@@ -234,10 +235,23 @@ extension ExchangeOutcome {
     fileprivate var text: StaticString? {
         switch self {
         case .complete, .failed: nil
-        case .clientGone: "client closed"
+        case .clientGone, .cutShort: "client closed"
         case .badBody: "malformed request body"
-        case .truncated: "upstream closed early"
+        case .upstreamGone, .truncated: "upstream closed early"
+        case .badResponseBody: "malformed response body"
         case .overdue: "time limit passed"
+        }
+    }
+
+    /// Whose fault it was; nil: nobody's, or the answer's status says it.
+    fileprivate var fault: ProxyFault? {
+        switch self {
+        case .complete, .failed, .clientGone, .upstreamGone: nil
+        case .cutShort: .requestTruncated
+        case .badBody: .requestMalformed
+        case .truncated: .responseTruncated
+        case .badResponseBody: .responseMalformed
+        case .overdue: .overdue
         }
     }
 }

@@ -59,8 +59,17 @@ extension ProxyConnection {
 
     /// The deadline passed between requests or within a head.
     func headIsLate() {
-        guard headBegan else { return close() }
+        guard headBegan else {
+            countSilence()
+            return close()
+        }
         end(UnsafeRawBufferPointer(start: nil, count: 0), with: ProxyError.clientTimeout.status, ProxyError.clientTimeout.text)
+    }
+
+    /// Of a client that was let go of without ever having asked anything. A handshake that did not end is counted as that.
+    private func countSilence() {
+        guard requestsServed == 0, !proxy.isDraining, downstream.onHandshakeFailure == nil else { return }
+        proxy.metrics?.count(.silent)
     }
 
     /// Instead of a request: an answer, its line in the log, and the end.

@@ -54,12 +54,18 @@ public enum ClientFate: UInt8, Sendable {
 /// How an exchange ended, for log and counters.
 public enum ExchangeOutcome: UInt8, Sendable {
     case complete
-    /// The client left, or broke off its request.
+    /// The client left.
     case clientGone
+    /// The client broke off within the body of its request.
+    case cutShort
     /// The client's body was malformed.
     case badBody
+    /// The upstream ended what came after an upgrade.
+    case upstreamGone
     /// The upstream broke off its response.
     case truncated
+    /// The response's body was malformed.
+    case badResponseBody
     /// Answered with an error of our own.
     case failed
     /// A time limit for the whole request or response passed, or for a body that stands still.

@@ -101,7 +101,7 @@ public struct HTTPExchange: Sendable {
         case .badResponse: return phase == .waiting ? respond(.badResponse) : Directives()
         case .uploadEnded(let end): return phase == .tunnel ? tunnelEnded(end, isUpload: true) : uploadEnded(end)
         case .downloadEnded(let end): return phase == .tunnel ? tunnelEnded(end, isUpload: false) : downloadEnded(end)
-        case .clientGone: return breakOff(phase == .finishing ? .complete : .clientGone, .abort)
+        case .clientGone: return clientGone()
         case .clockFired(let stuck): return clockFired(stuck)
         case .lingerFired(let moving): return lingerFired(moving)
         case .uploadWatched(let moving): return uploadWatched(moving)
@@ -203,7 +203,8 @@ extension HTTPExchange {
         switch end {
         case .complete: return responded()
         case .sinkBroke: return breakOff(.clientGone, .abort)
-        case .sourceBroke, .malformed: return breakOff(.truncated, .abort)
+        case .sourceBroke: return breakOff(.truncated, .abort)
+        case .malformed: return breakOff(.badResponseBody, .abort)
         }
     }
 
@@ -235,7 +236,7 @@ extension HTTPExchange {
         case .complete: return uploaded()
         case .sourceBroke:
             upload = .broken
-            return breakOff(phase == .finishing ? .complete : .clientGone, .abort)
+            return breakOff(phase == .finishing ? .complete : .cutShort, .abort)
         case .malformed:
             upload = .broken
             return badBody()
@@ -281,11 +282,16 @@ extension HTTPExchange {
         if isUpload { upload = end == .complete ? .complete : .broken } else { hasDownloaded = true }
         guard end == .complete else {
             let isClient = (end == .sourceBroke) == isUpload
-            return breakOff(isClient ? .clientGone : .truncated, .abort)
+            return breakOff(isClient ? .clientGone : .upstreamGone, .abort)
         }
         guard upload == .complete, hasDownloaded else { return Directives() }
         phase = .over
         return Directives(.releaseUpstream(reusable: false), .finish(.complete, .close))
+    }
+
+    private mutating func clientGone() -> Directives {
+        if phase == .finishing { return breakOff(.complete, .abort) }
+        return breakOff(isUploading && phase != .tunnel ? .cutShort : .clientGone, .abort)
     }
 
     /// An answer of our own instead of the upstream's.

@@ -65,6 +65,21 @@ struct MetricsTests {
         #expect(page.text.contains("piko_proxy_response_size_bytes_bucket{le=\"4.194304e+06\"} 3\n"))
     }
 
+    @Test("proxy: what no status tells has families of its own, of all loops together")
+    func faults() {
+        let (one, two) = (ProxyMetrics(), ProxyMetrics())
+        for metrics in [one, two] { for fault in ProxyFault.allCases { metrics.count(fault) } }
+        two.count(.responseMalformed)
+        var sum = one.snapshot
+        sum.add(two.snapshot)
+        var page = PrometheusText()
+        page.add([([("endpoint", "e")], sum)], prefix: "piko_agent")
+        #expect(page.text.contains("piko_agent_bodies_broken_total{endpoint=\"e\",side=\"upstream\",kind=\"malformed\"} 3\n"))
+        #expect(page.text.contains("piko_agent_bodies_broken_total{endpoint=\"e\",side=\"client\",kind=\"truncated\"} 2\n"))
+        #expect(page.text.contains("piko_agent_responses_overdue_total{endpoint=\"e\"} 2\n"))
+        #expect(page.text.contains("piko_agent_connections_silent_total{endpoint=\"e\"} 2\n"))
+    }
+
     @Test("proxy: what peers choose cannot grow the number of series without bound")
     func cardinality() {
         let metrics = ProxyMetrics()
