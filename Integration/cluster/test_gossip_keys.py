@@ -35,7 +35,7 @@ def rejected(node):
     prefix = 'piko_gossip_rejected_total{reason="'
     lines = [line.removeprefix(prefix) for line in node.ask("/metrics").body.decode().splitlines() if line.startswith(prefix)]
     counts = {line.partition('"')[0]: int(line.rpartition(" ")[2]) for line in lines}
-    assert len(counts) == 8
+    assert len(counts) == 12
     return {reason: count for reason, count in counts.items() if count}
 
 

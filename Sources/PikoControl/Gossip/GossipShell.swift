@@ -201,7 +201,10 @@ final class GossipShell {
     // MARK: Connections
 
     private func accepted(_ connection: Connection) {
-        guard !isEnded, inbound.count < Self.inboundLimit else { return connection.abort() }
+        guard !isEnded, inbound.count < Self.inboundLimit else {
+            handle(.rejected(.bound, from: connection.peerAddress?.description ?? ""))
+            return connection.abort()
+        }
         let exchange = sealing?.exchangeToAnswer()
         let stream = GossipStream(connection, expecting: .request, exchange: exchange, budget: budget) { [weak self] stream, bytes in
             if let self, !isEnded, let bytes { handleLate(.request(bytes[...]), answering: stream) } else { stream.abort() }

@@ -28,6 +28,9 @@ final class GossipStream: ConnectionHandler {
     private var bytes: [UInt8] = []
     private var end: GossipMessageEnd
     private var deadline: Timer?
+    private var hasHeard = false
+    /// Ended by this side.
+    private var isCut = false
     /// Gets the message once, nil when none came.
     private var onMessage: ((GossipStream, [UInt8]?) -> Void)?
     private var onClosed: ((GossipStream) -> Void)?
@@ -35,10 +38,12 @@ final class GossipStream: ConnectionHandler {
     var onRejected: (GossipRejection) -> Void = { _ in }
 
     /// Takes an open connection.
-    /// - Parameter exchange: this end of a sealed one; nil without keys.
+    /// - Parameters:
+    ///   - exchange: this end of a sealed one; nil without keys.
+    ///   - patience: milliseconds for the message.
     init(
         _ connection: Connection, expecting expected: Expected, exchange: SealedExchange? = nil, budget: ByteBudget? = nil,
-        onMessage: @escaping (GossipStream, [UInt8]?) -> Void, onClosed: @escaping (GossipStream) -> Void
+        patience: UInt64 = GossipStream.patience, onMessage: @escaping (GossipStream, [UInt8]?) -> Void, onClosed: @escaping (GossipStream) -> Void
     ) {
         self.connection = connection
         self.expected = expected
@@ -48,8 +53,8 @@ final class GossipStream: ConnectionHandler {
         self.onMessage = onMessage
         self.onClosed = onClosed
         connection.handler = self
-        deadline = Timer(on: connection.loop) { [unowned self] in abort() }
-        deadline?.arm(Self.patience)
+        deadline = Timer(on: connection.loop) { [unowned self] in giveUp() }
+        deadline?.arm(patience)
         connection.startReading()
         if let opening = exchange?.opening, !opening.isEmpty { send(opening) }
     }
@@ -69,10 +74,19 @@ final class GossipStream: ConnectionHandler {
         connection.close()
     }
 
-    func abort() { connection.abort() }
+    func abort() {
+        isCut = true
+        connection.abort()
+    }
+
+    private func giveUp() {
+        if onMessage != nil { onRejected(.late) }
+        abort()
+    }
 
     func connection(_ connection: Connection, didRead piece: UnsafeRawBufferPointer) -> Int {
         guard onMessage != nil else { return piece.count }
+        hasHeard = true
         if exchange != nil {
             for step in exchange?.receive(piece) ?? [] where onMessage != nil { take(step) }
         } else if store(piece), end.isOver(after: piece) {
@@ -96,6 +110,7 @@ final class GossipStream: ConnectionHandler {
     private func store(_ piece: UnsafeRawBufferPointer) -> Bool {
         let limit = expected == .request ? Self.limits.request : Self.limits.reply
         guard bytes.count + piece.count <= limit, budget?.take(piece.count) ?? true else {
+            onRejected(.bound)
             abort()
             return false
         }
@@ -113,12 +128,18 @@ final class GossipStream: ConnectionHandler {
 
     func connectionDidEnd(_ connection: Connection) {
         // A sealed message that has no end yet is none.
-        if onMessage != nil { deliver(bytes.isEmpty || exchange != nil ? nil : bytes) }
+        if onMessage != nil { if bytes.isEmpty || exchange != nil { miss() } else { deliver(bytes) } }
         connection.close()
     }
 
+    /// The other side ended before its message did. Who has said nothing at all only wanted to know whether somebody listens.
+    private func miss() {
+        if hasHeard, !isCut { onRejected(.truncated) }
+        deliver(nil)
+    }
+
     func connectionDidClose(_ connection: Connection, error: EngineError?) {
-        if onMessage != nil { deliver(nil) }
+        if onMessage != nil { miss() }
         deadline = nil
         let last = onClosed
         onClosed = nil

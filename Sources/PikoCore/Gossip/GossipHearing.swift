@@ -29,7 +29,8 @@ extension Gossip {
 
     /// Whether somebody else speaks, who has a name.
     private mutating func isAnother(_ peer: GossipPeer, _ source: String) -> Bool {
-        guard peer.id == settings.peer.id else { return isNamed(peer) }
+        guard peer.id == settings.peer.id else { return hasName(peer, source) }
+        counters.rejected[.ownID, default: 0] += 1
         if peer.address != settings.peer.address, now >= nextTwinLine {
             nextTwinLine = now + 10_000
             out.append(.log(.sameID(address: source)))
@@ -48,7 +49,13 @@ extension Gossip {
         return true
     }
 
-    private func isNamed(_ peer: GossipPeer) -> Bool {
+    mutating func hasName(_ peer: GossipPeer, _ source: String) -> Bool {
+        if isNamed(peer) { return true }
+        reject(.unnamed, source)
+        return false
+    }
+
+    func isNamed(_ peer: GossipPeer) -> Bool {
         !peer.id.isEmpty && !peer.address.isEmpty && peer.id.utf8.count <= 256 && peer.address.utf8.count <= 280
     }
 
@@ -160,7 +167,7 @@ extension Gossip {
         let id = node.peer.id
         let weight = node.entries.reduce(0) { $0 + VersionedEntries.weight(of: $1) }
         guard self.weight + weight <= Limit.weight else {
-            sayBound(.tooMuchState)
+            meetBound(.tooMuchState)
             return false
         }
         self.weight += weight
@@ -180,15 +187,17 @@ extension Gossip {
         counters.connectionsInbound += 1
         counters.streamBytesInbound += UInt64(bytes.count)
         let reply = reply(to: bytes)
-        if reply.isEmpty { reject(GossipEnvelope.isSealed(bytes) ? .sealed : .malformed, "") }
         counters.streamBytesOutbound += UInt64(reply.count)
         out.append(.answer(reply))
     }
 
+    /// Empty: it was not taken, which is counted.
     private mutating func reply(to bytes: ArraySlice<UInt8>) -> [UInt8] {
         switch try? GossipMessage.read(bytes) {
+        // A seed may be this node under another name: so it finds out.
+        case .join(settings.peer, _, _): return GossipReply(from: settings.peer, nodes: []).bytes(toJoin: true)
         case .join(let peer, let nodes, let digest):
-            guard isAnother(peer, peer.address) else { return replyToSelf(peer) }
+            guard isAnother(peer, peer.address) else { return [] }
             guard meet(peer, claims: digest.first { $0.peer.id == peer.id }?.version, isCertain: true) else { return [] }
             heartbeat(peer.id)
             for node in nodes { _ = hear(node, from: peer, isWhole: node.peer.id == peer.id) }
@@ -202,13 +211,9 @@ extension Gossip {
             for node in nodes where node.peer.id == peer.id && members[peer.id] != nil { _ = hear(node, from: peer, isWhole: true) }
             return GossipReply(from: settings.peer, nodes: []).bytes(toJoin: false)
         default:
+            reject(GossipEnvelope.isSealed(bytes) ? .sealed : .malformed, "")
             return []
         }
-    }
-
-    /// A seed may be this node under another name: so it finds out.
-    private func replyToSelf(_ peer: GossipPeer) -> [UInt8] {
-        peer == settings.peer ? GossipReply(from: settings.peer, nodes: []).bytes(toJoin: true) : []
     }
 
     /// Everything that a complete digest lacks. A node that is unreachable from here is not passed on to who does not know it.
@@ -239,7 +244,7 @@ extension Gossip {
             return
         }
         aliases.remove(address)
-        guard reply.from.id != settings.peer.id, isNamed(reply.from) else { return }
+        guard isAnother(reply.from, address) else { return }
         guard meet(reply.from, claims: nil, isCertain: true) else { return }
         heartbeat(reply.from.id)
         for node in reply.nodes { _ = hear(node, from: reply.from, isWhole: true) }

@@ -46,10 +46,9 @@ extension Gossip {
     /// Takes in a node of which nothing is known but its name. False at the bound.
     @discardableResult
     mutating func add(_ peer: GossipPeer) -> Bool {
-        guard members.count < Limit.nodes, !peer.id.isEmpty, peer.id.utf8.count <= 256, !peer.address.isEmpty,
-            peer.address.utf8.count <= 280
-        else {
-            if members.count >= Limit.nodes { sayBound(.tooManyNodes) }
+        guard hasName(peer, "") else { return false }
+        guard members.count < Limit.nodes else {
+            meetBound(.tooManyNodes)
             return false
         }
         members[peer.id] = Member(peer: peer, interval: settings.interval, now: now)
@@ -59,8 +58,9 @@ extension Gossip {
         return true
     }
 
-    /// A bound was met: a line now and then.
-    mutating func sayBound(_ fact: GossipFact) {
+    /// A bound was met: it is counted, and said now and then.
+    mutating func meetBound(_ fact: GossipFact) {
+        counters.rejected[.bound, default: 0] += 1
         guard now >= nextBoundLine else { return }
         nextBoundLine = now + 10_000
         out.append(.log(fact))

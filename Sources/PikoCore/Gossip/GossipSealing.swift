@@ -34,6 +34,14 @@ public enum GossipRejection: String, CaseIterable, Sendable {
     case stale
     /// It has come before.
     case replayed
+    /// Of nobody: no id or address, or ones that are too long.
+    case unnamed
+    /// In the name of this node itself.
+    case ownID = "own_id"
+    /// A connection that had begun to say something and ended before that was whole.
+    case truncated
+    /// A connection on which nothing whole came in time.
+    case late
     /// More than is kept, or is looked at.
     case bound
 }

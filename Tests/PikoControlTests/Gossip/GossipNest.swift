@@ -54,7 +54,9 @@ final class GossipNest {
     }
 
     /// Starts a node at a free port; it tells others that it is `host`.
-    func start(_ id: String, joining seeds: [String] = [], host: String = "127.0.0.1", timeout: Duration = .seconds(60)) throws -> NestedNode {
+    func start(
+        _ id: String, joining seeds: [String] = [], host: String = "127.0.0.1", timeout: Duration = .seconds(60), keys: [GossipSecret] = []
+    ) throws -> NestedNode {
         let loop = self.loop
         let shells = self.shells
         let started = loop.sync { () -> NestedNode? in
@@ -63,6 +65,7 @@ final class GossipNest {
             var cluster = ClusterConfiguration()
             cluster.join = seeds
             cluster.joinTimeout = timeout
+            cluster.gossip.keys = keys
             let start = GossipStart(
                 id: id, proxyAddress: "\(id):8000", adminAddress: "\(id):8002", gossipAddress: node.address, cluster: cluster)
             let log = Log(sink: LogSink(configuration: LogConfiguration()) { _ in true })

@@ -118,9 +118,52 @@ import Testing
             let crowd = try (0..<128).map { _ in try TestSocket.connected(to: node.port) }
             let refused = try TestSocket.connected(to: node.port)
             #expect(refused.endsByReset())
+            #expect(try comesTrue { try nest.ask(node) { $0.counters.rejected } == [.bound: 1] })
             let second = try nest.start("second", joining: [node.address])
             #expect(comesTrue { second.belief("node") != nil }, "by packets")
             withExtendedLifetime(crowd) {}
+        }
+    }
+
+    @Test("a message that ends too early or is too long is counted; a connection that says nothing and ends is not")
+    func halves() throws {
+        try GossipNest.run { nest in
+            let node = try nest.start("node", keys: [#require(GossipSecret(String(repeating: "07", count: 32)))])
+            var counted: [GossipRejection: UInt64] { get throws { try nest.ask(node) { $0.counters.rejected } } }
+            do { _ = try TestSocket.connected(to: node.port) }
+            let half = try TestSocket.connected(to: node.port)
+            try half.send([0xC1])
+            half.shut()
+            _ = try? half.readToEnd()
+            #expect(try comesTrue { try counted == [.truncated: 1] })
+            let plain = try nest.start("plain")
+            let entries = (0..<200_000).map { GossipEntry(key: String(repeating: "k", count: 90), value: "", version: UInt64($0 + 1)) }
+            let peer = GossipPeer(id: "p", address: "127.0.0.1:1")
+            let long = try TestSocket.connected(to: plain.port)
+            try? long.send(GossipMessage.join(from: peer, [NodeDelta(peer: peer, entries: entries)], []).bytes)
+            #expect(try comesTrue { try nest.ask(plain) { $0.counters.rejected } == [.bound: 1] })
+        }
+    }
+
+    @Test("a message that does not come in time is counted, and its connection ended")
+    func late() throws {
+        try GossipNest.run { nest in
+            let loop = nest.loop
+            let door = LoopBound<GossipDoor>(on: loop)
+            let over = DispatchSemaphore(value: 0)
+            let port = loop.sync { () -> UInt16 in
+                door.value = GossipDoor(on: loop) { over.signal() }
+                return door.value?.port ?? 0
+            }
+            let caller = try TestSocket.connected(to: try #require(port))
+            try caller.send([3, 0])
+            #expect(caller.endsByReset())
+            #expect(over.wait(timeout: .now() + 5) == .success)
+            #expect(door.sync { $0.seen } == [.late])
+            loop.sync {
+                door.value?.close()
+                door.value = nil
+            }
         }
     }
 
@@ -173,4 +216,21 @@ import Testing
             #expect(outcome == [true, true])
         }
     }
+}
+
+/// Takes connections of gossip that have 50 ms for their message. Loop-confined.
+private final class GossipDoor {
+    private(set) var seen: [GossipRejection] = []
+    private var listener: Listener?
+
+    init(on loop: EventLoop, onClosed: @escaping () -> Void) {
+        listener = try? Listener.listen(at: SocketAddress(host: "127.0.0.1", port: 0)!, on: loop) { [unowned self] connection in
+            let stream = GossipStream(connection, expecting: .request, patience: 50) { stream, _ in stream.abort() } onClosed: { _ in onClosed() }
+            stream.onRejected = { [unowned self] in seen.append($0) }
+        }
+    }
+
+    var port: UInt16 { listener?.address?.port ?? 0 }
+
+    func close() { listener?.close() }
 }

@@ -137,6 +137,33 @@ import Testing
         #expect(node.counters.malformed == 2 && node.counters.rejected[.sealed] == 1)
     }
 
+    @Test("what is not taken is counted by its reason, once each: nobody's, this node's own name, more nodes than are kept")
+    func countedByReason() {
+        var node = node("a", port: 1)
+        let mine = node.settings.peer
+        let nameless = GossipPeer(id: String(repeating: "n", count: 257), address: "h:1")
+        let homeless = GossipPeer(id: "n", address: String(repeating: "h", count: 281))
+        let twin = GossipPeer(id: mine.id, address: "elsewhere:1")
+        func counts() -> [GossipRejection: UInt64] { node.counters.rejected }
+        for (number, peer) in [nameless, homeless].enumerated() {
+            let before = UInt64(3 * number)
+            _ = node.handle(.message(.digest(from: peer, isRequest: true, []), from: "h:1"), now: 1)
+            #expect(node.handle(.request(GossipMessage.join(from: peer, [], []).bytes[...]), now: 1).contains(.answer([])))
+            _ = node.handle(.joinReply(GossipReply(from: peer, nodes: []).bytes(toJoin: true)[...], from: "h:1"), now: 1)
+            #expect(counts() == [.unnamed: before + 3])
+        }
+        let unknown = [DigestEntry(peer: nameless, version: 1, left: false)]
+        _ = node.handle(.message(.digest(from: stranger, isRequest: false, unknown), from: "h:1"), now: 2)
+        #expect(counts() == [.unnamed: 7])
+        _ = node.handle(.message(.delta(from: twin, []), from: "h:1"), now: 3)
+        #expect(node.handle(.request(GossipMessage.leave(from: twin, []).bytes[...]), now: 3).contains(.answer([])))
+        #expect(!node.handle(.request(GossipMessage.join(from: mine, [], []).bytes[...]), now: 3).contains(.answer([])), "itself, by another way")
+        #expect(counts() == [.unnamed: 7, .ownID: 2])
+        let crowd = (0..<(Gossip.Limit.nodes + 9)).map { DigestEntry(peer: GossipPeer(id: "n\($0)", address: "h:\($0)"), version: 1, left: false) }
+        _ = node.handle(.message(.digest(from: stranger, isRequest: false, crowd), from: "h:1"), now: 4)
+        #expect(counts() == [.unnamed: 7, .ownID: 2, .bound: 10], "one of the places is the teller's")
+    }
+
     @Test("packets of unknown nodes are counted, and looked at two hundred times a second, no more")
     func strangers() {
         var node = node("a", port: 28000)
@@ -253,7 +280,7 @@ import Testing
         node.weight = Gossip.Limit.weight
         let delta = GossipMessage.delta(from: stranger, [NodeDelta(peer: stranger, entries: [GossipEntry(key: "proxy_addr", value: "p", version: 1)])])
         #expect(node.handle(.message(delta, from: "h:1"), now: 1).contains(.log(.tooMuchState)))
-        #expect(node.entries("x") == [])
+        #expect(node.entries("x") == [] && node.counters.rejected == [.bound: 1])
         _ = node.handle(.tick, now: 2)
         _ = node.handle(.message(delta, from: "h:1"), now: 3)
         #expect(node.entries("x")?.count == 1)
