@@ -22,12 +22,13 @@ final class TokenAuthority: Sendable {
         var source: LoopBound<KeySetSource>?
         /// Key sets taken so far.
         var taken = 0
-        /// Until the key set was read again.
-        var waiting: [Question] = []
+        var questions: OpenQuestions<Question>
+        /// The queue is at them.
+        var isJudging = false
     }
 
-    /// Tokens that wait for a key set at once.
-    private static let mostWaiting = 4096
+    /// Tokens in line to be verified at once, and those that wait for a key set: the queue is through with so many in a second or two at most.
+    private static let most = 4096
 
     let name: String
     let configuration: AuthConfiguration
@@ -41,11 +42,12 @@ final class TokenAuthority: Sendable {
     /// - Parameters:
     ///   - name: of the section, such as `proxy.auth`.
     ///   - old: what was in force in its place: where both read one key set, what it has read is used until it is read again.
+    ///   - mostInLine: tokens that may wait to be verified.
     ///   - onKeys: the key set has changed; on the control loop.
     ///   - onFailure: it could not be read; on the control loop.
     /// - Throws: a key that is none; the line names it.
     init(
-        _ configuration: AuthConfiguration, name: String, insteadOf old: TokenAuthority? = nil, log: Log,
+        _ configuration: AuthConfiguration, name: String, insteadOf old: TokenAuthority? = nil, log: Log, mostInLine: Int = most,
         onKeys: @escaping @Sendable () -> Void, onFailure: @escaping @Sendable () -> Void
     ) throws(ConfigurationError) {
         self.name = name
@@ -54,7 +56,8 @@ final class TokenAuthority: Sendable {
         self.onKeys = onKeys
         self.onFailure = onFailure
         let keys = configuration.jwks.endpoint.isEmpty ? try SignatureKeys(configuration, name: name) : old?.keys(of: configuration.jwks.endpoint)
-        state = Mutex(State(verifier: TokenVerifier(rules: TokenRules(configuration), keys: keys)))
+        let questions = OpenQuestions<Question>(mostInLine: mostInLine, mostWaiting: Self.most)
+        state = Mutex(State(verifier: TokenVerifier(rules: TokenRules(configuration), keys: keys), questions: questions))
     }
 
     /// What was read of a key set; nil: it has read none, or another.
@@ -62,10 +65,19 @@ final class TokenAuthority: Sendable {
         configuration.jwks.endpoint == endpoint ? state.withLock { $0.verifier.keys } : nil
     }
 
-    /// The answer comes once, on any thread, never inside this call.
-    func ask(_ token: [UInt8], _ answer: @escaping Answer) {
-        judgeLater(Question(token: token, answer: answer))
+    /// The answer comes once, on any thread, unless it is withdrawn before; inside this call where too many tokens wait already.
+    /// - Returns: the question's number, for `withdraw`; nil: it has its answer.
+    func ask(_ token: [UInt8], _ answer: @escaping Answer) -> UInt64? {
+        guard let number = state.withLock({ $0.questions.add(Question(token: token, answer: answer)) }) else {
+            answer(.failure(.overloaded))
+            return nil
+        }
+        judgeSoon()
+        return number
     }
+
+    /// Nobody waits for the answer any more: the token is not verified for it.
+    func withdraw(_ number: UInt64) { state.withLock { $0.questions.withdraw(number) } }
 
     /// Verifies on the calling thread; a key set is not waited for.
     func askNow(_ token: [UInt8]) -> Result<TokenGrant, TokenFault> {
@@ -82,32 +94,59 @@ final class TokenAuthority: Sendable {
         return (verifier.judge(token, now: TokenClock.now), keySet)
     }
 
-    /// On the queue.
-    private func judge(_ question: Question, isLast: Bool) {
-        let (verdict, keySet) = verdict(on: question.token)
-        switch verdict {
-        case .granted(let grant): question.answer(.success(grant))
-        case .refused(let fault): question.answer(.failure(fault))
-        case .unknownKey: if isLast || !hold(question, judgedBy: keySet) { question.answer(.failure(faultOfUnknownKey)) }
+    private func judgeSoon() {
+        let isIdle = state.withLock { state in
+            defer { state.isJudging = true }
+            return !state.isJudging
         }
+        if isIdle { queue.async { [self] in judgeAll() } }
+    }
+
+    private func judgeAll() {
+        while let next = next() { judge(next) }
+    }
+
+    private func next() -> OpenQuestions<Question>.Next? {
+        state.withLock { state in
+            let next = state.questions.next()
+            state.isJudging = next != nil
+            return next
+        }
+    }
+
+    /// On the queue.
+    private func judge(_ next: OpenQuestions<Question>.Next) {
+        let (verdict, keySet) = verdict(on: next.question.token)
+        switch verdict {
+        case .granted(let grant): close(next.number, .success(grant))
+        case .refused(let fault): close(next.number, .failure(fault))
+        case .unknownKey:
+            if let fault = next.isLast ? faultOfUnknownKey : hold(next.number, judgedBy: keySet) { close(next.number, .failure(fault)) }
+        }
+    }
+
+    private func close(_ number: UInt64, _ answer: Result<TokenGrant, TokenFault>) {
+        state.withLock { $0.questions.close(number) }?.answer(answer)
     }
 
     private var faultOfUnknownKey: TokenFault { state.withLock { $0.verifier.keys == nil } ? .keysUnavailable : .invalid }
 
-    /// False: there is nothing to wait for. A key set that came meanwhile judges it at once, and nothing is read for it.
-    private func hold(_ question: Question, judgedBy keySet: Int) -> Bool {
-        let source = state.withLock { state -> LoopBound<KeySetSource>? in
-            guard let source = state.source, state.waiting.count < Self.mostWaiting else { return nil }
-            if state.taken == keySet { state.waiting.append(question) } else { judgeLater(question) }
-            return source
+    /// nil: it waits. A key set that came meanwhile judges it at once, and nothing is read for it.
+    private func hold(_ number: UInt64, judgedBy keySet: Int) -> TokenFault? {
+        guard let source = state.withLock({ $0.source }) else { return faultOfUnknownKey }
+        let isHeld = state.withLock { state in
+            guard state.taken == keySet else {
+                state.questions.putBack(number)
+                return true
+            }
+            return state.questions.hold(number)
         }
-        return source?.post { [self] in if isAwaited { $0.keyIsUnknown() } } ?? false
+        guard isHeld else { return .overloaded }
+        return source.post { [self] in if isAwaited { $0.keyIsUnknown() } } ? nil : faultOfUnknownKey
     }
 
     /// A token waits: no read has ended since it came.
-    private var isAwaited: Bool { state.withLock { !$0.waiting.isEmpty } }
-
-    private func judgeLater(_ question: Question) { queue.async { [self] in judge(question, isLast: false) } }
+    private var isAwaited: Bool { state.withLock { $0.questions.hasWaiting } }
 
     // MARK: The key set
 
@@ -148,10 +187,7 @@ final class TokenAuthority: Sendable {
     }
 
     private func settle() {
-        let waiting = state.withLock { state in
-            defer { state.waiting = [] }
-            return state.waiting
-        }
-        for question in waiting { queue.async { [self] in judge(question, isLast: true) } }
+        state.withLock { $0.questions.release() }
+        judgeSoon()
     }
 }

@@ -53,6 +53,8 @@ final class TokenGate {
     private struct Wait {
         let question: TokenQuestion
         let answer: (Verdict) -> Void
+        /// The authority's; nil: it has answered.
+        var number: UInt64?
     }
 
     /// Found by mail; the loop's state holds the gate, not its mailbox.
@@ -111,7 +113,7 @@ final class TokenGate {
 
     private func pose(_ wait: Wait, _ ticket: UInt64) {
         waits[ticket] = wait
-        wait.question.authority.ask(wait.question.token) { [mail] verdict in
+        waits[ticket]?.number = wait.question.authority.ask(wait.question.token) { [mail] verdict in
             mail.post { $0.gate?.take(verdict, ticket) }
         }
     }
@@ -119,7 +121,11 @@ final class TokenGate {
     /// Verifies within this call, for the few that cannot wait.
     func askNow(_ question: TokenQuestion) -> Verdict { settle(question, question.authority.askNow(question.token)) }
 
-    func cancel(_ ticket: UInt64) { waits[ticket] = nil }
+    /// Nobody waits for the verdict any more.
+    func cancel(_ ticket: UInt64) {
+        guard let wait = waits.removeValue(forKey: ticket), let number = wait.number else { return }
+        wait.question.authority.withdraw(number)
+    }
 
     private func take(_ verdict: Result<TokenGrant, TokenFault>, _ ticket: UInt64) {
         guard let wait = waits.removeValue(forKey: ticket) else { return }

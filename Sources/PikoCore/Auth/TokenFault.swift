@@ -18,8 +18,10 @@ public enum TokenFault: UInt8, Error, Sendable, CaseIterable {
     case notPermitted
     /// The key set could never be read: whoever asks later may be let in.
     case keysUnavailable
+    /// More tokens wait to be verified than may: whoever asks later may be let in.
+    case overloaded
 
-    public var status: UInt16 { self == .keysUnavailable ? 503 : 401 }
+    public var status: UInt16 { self == .keysUnavailable || self == .overloaded ? 503 : 401 }
 
     /// The `error` of the answer; plain ASCII without quotes.
     public var text: StaticString {
@@ -32,6 +34,7 @@ public enum TokenFault: UInt8, Error, Sendable, CaseIterable {
         case .unknownTenant: "unknown tenant"
         case .notPermitted: "endpoint not permitted"
         case .keysUnavailable: "token keys unavailable"
+        case .overloaded: "too many tokens at once"
         }
     }
 
@@ -46,6 +49,7 @@ public enum TokenFault: UInt8, Error, Sendable, CaseIterable {
         case .unknownTenant: "unknown_tenant"
         case .notPermitted: "not_permitted"
         case .keysUnavailable: "keys_unavailable"
+        case .overloaded: "overloaded"
         }
     }
 }

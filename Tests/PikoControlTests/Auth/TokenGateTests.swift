@@ -100,6 +100,18 @@ struct TokenGateTests {
         stage.end()
     }
 
+    @Test("authority: beyond the tokens that may wait to be verified the answer is there at once, and says to come again")
+    func crowded() throws {
+        let log = Log(sink: LogSink(configuration: LogConfiguration()) { _ in true })
+        let authority = try TokenAuthority(auth(Self.first), name: "proxy.auth", log: log, mostInLine: 0, onKeys: {}, onFailure: {})
+        let seen = Mutex<[TokenFault]>([])
+        let number = authority.ask(Array("x.y.z".utf8)) { verdict in
+            if case .failure(let fault) = verdict { seen.withLock { $0.append(fault) } }
+        }
+        #expect(number == nil && seen.withLock { $0 } == [.overloaded])
+        #expect(TokenFault.overloaded.status == 503)
+    }
+
     @Test("gate: who waits while a port stops asking for tokens is let in")
     func openedMeanwhile() async throws {
         let stage = try GateStage(auth(Self.first))
