@@ -2,7 +2,7 @@
 # What a node or an agent turns away, cuts or lets go of is counted, also where no status of an answer says so. What is refused, and that nobody else is
 # harmed by it, has its tests elsewhere (test_hostile_*.py, test_bad_*.py): here are the counters that an operator watches.
 
-import re
+import select
 
 import pytest
 
@@ -14,8 +14,8 @@ from peer.agent import FakeAgent, dial_tunnel
 from peer.client import Client, fetch
 from peer.http1 import head_bytes
 from peer.service import Service, script
-from peer.wire import Ended
-from peer.yamux import ACK, DATA, FIN, PING, RST, SYN, WINDOW
+from peer.wire import Ended, Wire, connect
+from peer.yamux import ACK, PING, RST, SYN, WINDOW
 
 CHUNKED = [("Transfer-Encoding", "chunked")]
 
@@ -114,3 +114,25 @@ def test_a_client_that_says_nothing_is_let_go_of_and_counted(piko):
     with Client(node.proxy) as client:
         assert client.wire.read_to_end() == b""
     rises(node, "piko_proxy_connections_silent_total")
+
+
+@pytest.mark.parametrize("port", ["admin", "gossip"])
+def test_connections_that_no_descriptor_was_left_for_are_counted_at_every_port(piko, port):
+    node = piko.server(descriptor_limit=100)
+    assert node.metric("piko_descriptors_exhausted_total") == 0
+    wires = [Wire(connect(getattr(node, port)), keep=False) for _ in range(120)]
+    ended = [wire for wire in wires if select.select([wire.sock], [], [], 0.05)[0]]
+    assert 10 < len(ended) < 100
+    for wire in wires:
+        wire.close()
+    eventually(lambda: node.ready and node.metric("piko_descriptors_exhausted_total") >= len(ended))
+
+
+# What is asked again later
+
+
+def test_a_node_that_is_not_ready_says_when_to_ask_again(piko):
+    node = piko.server("--cluster.join", f"127.0.0.1:{free_port()}", wait=False)
+    piko.until(node, lambda: listening(node.admin))
+    answer = node.ask("/ready")
+    assert (answer.status, answer.get("retry-after")) == (503, b"1")

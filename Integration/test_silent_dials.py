@@ -70,6 +70,7 @@ def test_silent_connections_to_the_admin_port_keep_no_operator_out(piko):
         took = time.monotonic()
         assert node.ask("/ready").status == 200
         assert time.monotonic() - took < 1
+        eventually(lambda: node.metric('piko_admin_requests_refused_total{status="408"}') >= ADMINS + 150, 20, "the others, too late")
         assert operator.ends() in ("end", "reset")  # it had asked nothing for longest
         eventually(lambda: descriptors(node.pid) <= idle + SOME, 20, "the end of the silent connections")
         assert time.monotonic() - silent.began < 20

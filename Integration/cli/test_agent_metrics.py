@@ -4,10 +4,13 @@
 
 import re
 
+import pytest
+
 from harness.piko import listening
 from harness.ports import free_port
 from harness.usage import eventually
 from peer.client import fetch
+from peer.service import Service, reply
 
 
 def test_the_agent_serves_its_metrics_where_asked_to(piko, service):
@@ -35,3 +38,49 @@ def test_the_port_is_closed_otherwise(piko, service):
     addr = f"127.0.0.1:{free_port()}"
     piko.agent("http", node, "web", service.addr, "--server.bind-addr", addr)
     assert not listening(addr)
+
+
+def page(addr):
+    return fetch(addr, "agent", "/metrics").body.decode()
+
+
+def value(addr, sample):
+    return sum(int(line.rsplit(" ", 1)[1]) for line in page(addr).splitlines() if line.rsplit(" ", 1)[0] == sample)
+
+
+def dialling(piko, url, *flags):
+    """An agent that dials and does not get through; where its metrics are."""
+    addr = f"127.0.0.1:{free_port()}"
+    agent = piko.agent("http", url, "web", "127.0.0.1:1", "--server.enabled", "--server.bind-addr", addr, *flags)
+    piko.until(agent, lambda: listening(addr))
+    return addr
+
+
+@pytest.mark.parametrize("reason", ["unreachable", "tls", "proxy", "refused"])
+def test_dials_that_fail_are_counted_by_their_reason(piko, reason):
+    nowhere = f"127.0.0.1:{free_port()}"
+    plain = Service(lambda conn: conn.read_some() and conn.send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), raw=True)
+    with plain if reason == "tls" else Service(reply(503)) as service:
+        url, flags = {
+            "unreachable": (f"http://{nowhere}", ()),
+            "tls": (f"https://{service.addr}", ()),
+            "proxy": (f"http://{service.addr}", ("--connect.proxy-url", f"http://{nowhere}")),
+            "refused": (f"http://{service.addr}", ()),
+        }[reason]
+        addr = dialling(piko, url, *flags)
+        eventually(lambda: value(addr, f'piko_agent_dials_failed_total{{reason="{reason}"}}') >= 2)
+        others = {"unreachable", "tls", "proxy", "token", "refused", "malformed"} - {reason}
+        assert all(value(addr, f'piko_agent_dials_failed_total{{reason="{other}"}}') == 0 for other in others)
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp"])
+def test_services_that_are_not_reached_and_heads_that_are_refused_are_counted(piko, kind):
+    node = piko.server()
+    addr = f"127.0.0.1:{free_port()}"
+    piko.agent(kind, node, "web", f"127.0.0.1:{free_port()}", "--server.enabled", "--server.bind-addr", addr)
+    assert fetch(node.proxy, "web").status == 502
+    eventually(lambda: value(addr, 'piko_agent_services_unreached_total{endpoint="web"}') >= 1)
+    assert fetch(addr, "agent", "/metrics", method="POST").status == 405
+    assert value(addr, 'piko_admin_requests_refused_total{status="405"}') == 1
+    for name in ("piko_log_lines_dropped_total", "piko_descriptors_exhausted_total"):
+        assert f"\n{name} 0\n" in page(addr)

@@ -57,6 +57,8 @@ public struct UpstreamTunnelSettings: Sendable {
 /// Why a listener has a tunnel less than it wants, and when it tries again.
 public struct UpstreamTrouble: Sendable {
     public let reason: String
+    /// Of the dial; nil: a tunnel was lost.
+    public let failure: DialFailure?
     /// Failures in a row, from 1.
     public let attempt: Int
     /// Milliseconds until the next try; nil: one is on its way.

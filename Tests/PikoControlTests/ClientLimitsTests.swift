@@ -44,7 +44,7 @@ import Testing
             let other = try stage.connect(from: "127.0.0.6")
             try other.send(Self.get)
             #expect(try status(other) == "502")
-            #expect(stage.node.refusals.snapshot(descriptors: 0, requests: 0).connectionsOfClient == 1)
+            #expect(stage.node.refusals.snapshot(requests: 0).connectionsOfClient == 1)
         }
     }
 

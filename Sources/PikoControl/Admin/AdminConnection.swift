@@ -26,6 +26,9 @@ final class AdminConnection: ConnectionHandler {
     private var timer: Timer?
     /// When it began to wait for a head, on the loop's clock; nil: it has an answer under way.
     private(set) var idleSince: UInt64?
+    private var hasAnswered = false
+    /// Of the verdict on a token that is waited for.
+    private var ticket: UInt64?
     /// On an answer that has not left yet.
     private var lease: ByteBudget.Lease?
 
@@ -44,12 +47,19 @@ final class AdminConnection: ConnectionHandler {
     func start() {
         connection.handler = self
         connection.setKeptLimit(Self.limits.bytes)
-        timer = Timer(on: connection.loop) { [unowned self] in connection.abort() }
+        timer = Timer(on: connection.loop) { [unowned self] in giveUp() }
         timer?.arm(Self.headPatience)
         connection.startReading()
     }
 
     func abort() { connection.abort() }
+
+    /// Between requests nothing need come; who owes a head, or has not read its answer, is counted.
+    private func giveUp() {
+        let isAtRest = hasAnswered && connection.keptCount == 0 && connection.queued == 0
+        if !isAtRest { onRefusal(408) }
+        connection.abort()
+    }
 
     func connection(_ connection: Connection, didRead bytes: UnsafeRawBufferPointer) -> Int {
         // Who does not read its answers is asked nothing more.
@@ -97,7 +107,8 @@ final class AdminConnection: ConnectionHandler {
         case .granted: then(nil)
         case .refused(let fault): then(fault)
         case .unverified(let question):
-            _ = gate.ask(question) { verdict in
+            ticket = gate.ask(question) { [self] verdict in
+                ticket = nil
                 if case .failure(let fault) = verdict { then(fault) } else { then(nil) }
             }
         }
@@ -115,6 +126,7 @@ final class AdminConnection: ConnectionHandler {
 
     private func finish(_ answer: AdminAnswer, closes: Bool) {
         idleSince = connection.loop.now
+        hasAnswered = true
         let reason = String(describing: ErrorResponse.reason(answer.status))
         connection.write(
             """
@@ -122,7 +134,7 @@ final class AdminConnection: ConnectionHandler {
             date: \(TimeOfDay.date)\r
             content-type: \(answer.contentType)\r
             content-length: \(answer.body.utf8.count)\r
-            \(answer.status == 401 ? "www-authenticate: Bearer\r\n" : "")\(closes ? "connection: close\r\n" : "")\r
+            \(Self.hint(answer.status))\(closes ? "connection: close\r\n" : "")\r
 
             """, more: true)
         connection.write(head.traits.method == .head ? "" : answer.body)
@@ -132,6 +144,15 @@ final class AdminConnection: ConnectionHandler {
         }
         timer?.arm(closes ? 1000 : Self.patience)
         if closes { connection.shut() } else if connection.queued == 0 { connection.resume() }
+    }
+
+    /// As in ErrorResponse: when to ask again, or with what.
+    private static func hint(_ status: UInt16) -> String {
+        switch status {
+        case 401: "www-authenticate: Bearer\r\n"
+        case 503: "retry-after: 1\r\n"
+        default: ""
+        }
     }
 
     func connectionDidDrain(_ connection: Connection) {
@@ -145,6 +166,7 @@ final class AdminConnection: ConnectionHandler {
     func connectionDidClose(_ connection: Connection, error: EngineError?) {
         timer = nil
         lease = nil
+        if let ticket { gate?.cancel(ticket) }
         onClose(self)
     }
 }

@@ -78,7 +78,8 @@ final class AdminPages {
             page.add(clusterNodes: node.cluster.nodes.map(\.status))
             if let gossip { page.add(gossip.counters, lostPackets: gossip.lostPackets, gossipNodes) }
             if let port { page.add(refusedAdminRequests: port.refused) }
-            page.add(node.refusals.snapshot(descriptors: parts.reduce(0) { $0 + $1.3 }, requests: node.rates.refused))
+            page.add(exhaustedDescriptors: parts.reduce(0) { $0 + $1.3 } + (port?.exhausted ?? 0) + (gossip?.exhausted ?? 0))
+            page.add(node.refusals.snapshot(requests: node.rates.refused))
             page.add(faultsOfAgents: node.refusals.agentFaults, ofNodes: node.refusals.nodeFaults)
             page.add(node.tokens)
             page.add(node.tls)

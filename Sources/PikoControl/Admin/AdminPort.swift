@@ -33,6 +33,9 @@ final class AdminPort {
             })
     }
 
+    /// Connections that no descriptor was left for.
+    var exhausted: UInt64 { listeners.reduce(0) { $0 + $1.refused } }
+
     private func accept(_ connection: Connection) {
         guard clients.count < Self.mostClients || dropIdlest() else {
             refused[503, default: 0] += 1

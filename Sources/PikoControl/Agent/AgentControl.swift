@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The agent's control loop: signals and the port for metrics.
-// Loop-confined. It asks the worker loops for numbers and never reaches into them.
+// Loop-confined.
 
 import PikoCore
 import PikoEngine
@@ -10,12 +10,11 @@ final class AgentControl: EndingControl {
     private let signals: ProcessSignals
     private let port: AdminPort
 
-    init(loop: EventLoop, loops: LoopGroup<AgentLoop>, turnstile: Turnstile) throws(EngineError) {
+    init(loop: EventLoop, loops: LoopGroup<AgentLoop>, log: Log, turnstile: Turnstile) throws(EngineError) {
         signals = try ProcessSignals(on: loop, turnstile: turnstile)
-        port = AdminPort(loop: loop) { request, answer in
-            guard request.path == ["metrics"] else { return answer(.error(404, "not found")) }
-            Self.metrics(loops, loop, answer)
-        }
+        let pages = AgentPages(loops: loops, loop: loop, log: log)
+        port = AdminPort(loop: loop) { pages.respond(to: $0, $1) }
+        pages.port = port
     }
 
     /// Serves `/metrics` at this address.
@@ -25,18 +24,5 @@ final class AgentControl: EndingControl {
     func end() {
         signals.end()
         port.end()
-    }
-
-    private static func metrics(
-        _ loops: LoopGroup<AgentLoop>, _ loop: EventLoop, _ answer: @escaping (AdminAnswer) -> Void
-    ) {
-        Gathering.start(from: loops, to: loop) { $0.metrics.mapValues(\.snapshot) } completion: { parts in
-            var sum: [String: ProxySnapshot] = [:]
-            for (endpoint, snapshot) in parts.joined() { sum[endpoint, default: ProxySnapshot()].add(snapshot) }
-            var page = PrometheusText()
-            let labelled = sum.sorted { $0.key < $1.key }.map { (labels: [("endpoint", $0.key)], snapshot: $0.value) }
-            page.add(labelled, prefix: "piko_agent")
-            answer(AdminAnswer(status: 200, contentType: PrometheusText.contentType, body: page.text))
-        }
     }
 }

@@ -93,6 +93,7 @@ final class AgentListener: UpstreamTunnelsHandler {
 
     /// Trouble is logged at once, its repetition at a decent interval. While another tunnel serves it is no reason for a warning.
     func tunnels(_ tunnels: UpstreamTunnels, didMeet trouble: UpstreamTrouble) {
+        if let failure = trouble.failure { owner.faults.count(failure) }
         let isNews = lastTrouble != trouble.reason || owner.loop.now &- lastTroubleAt >= Self.repetition
         if isNews {
             lastTrouble = trouble.reason
@@ -109,6 +110,7 @@ final class AgentListener: UpstreamTunnelsHandler {
     }
 
     func tunnels(_ tunnels: UpstreamTunnels, didFail failure: DialFailure) {
+        owner.faults.count(failure)
         log.error("server not reached") {
             $0.add("endpoint_id", configuration.endpointID)
             $0.add("url", owner.configuration.connect.url.description)

@@ -22,6 +22,7 @@ final class AgentLoop: EndingLoop {
     private var isDraining = false
     /// By endpoint.
     private(set) var metrics: [String: ProxyMetrics] = [:]
+    var faults = AgentFaults()
 
     init(loop: EventLoop, index: Int, configuration: AgentConfiguration, tls: AgentTLS, log: Log, turnstile: Turnstile) {
         self.tls = tls

@@ -28,11 +28,11 @@ public final class AgentProcess {
         return frame.status {
             live.show()
             let loops = try LoopGroup<AgentLoop>(count: configuration.engine.loops, name: "agent")
-            let turnstile = self.turnstile
+            let (turnstile, log) = (turnstile, log)
             let store = TLSStore(log: log)
             let tls = try AgentTLS(configuration, store)
             return try frame.serve(on: loops, tls: store) { loop throws(EngineError) in
-                try AgentControl(loop: loop, loops: loops, turnstile: turnstile)
+                try AgentControl(loop: loop, loops: loops, log: log, turnstile: turnstile)
             } start: { face in
                 try listen(face)
                 start(loops, tls)

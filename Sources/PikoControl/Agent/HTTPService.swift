@@ -29,6 +29,7 @@ final class HTTPService: AgentService {
     private func makeParts() -> Parts {
         let log = owner.log.named("proxy")
         let pool = ConnectionPool(pooling, loop: owner.loop, log: log)
+        pool.onUnreached = { [unowned owner, endpoint = configuration.endpointID] in owner.faults.countService(of: endpoint) }
         let proxy = HTTPProxy(
             settings, loop: owner.loop, index: owner.index, provider: pool, log: log,
             metrics: owner.metrics(for: configuration.endpointID),

@@ -47,6 +47,11 @@ final class TCPService: AgentService {
     /// They are the loop's residents.
     var count: Int { 0 }
 
+    fileprivate func didNotReach(_ served: ServedStream, _ error: EngineError) {
+        owner.faults.countService(of: endpoint)
+        didFail(served, error)
+    }
+
     fileprivate func didFail(_ served: ServedStream, _ error: EngineError) {
         owner.residents.leave(served)
         log.peer(.warn, "service not reached") {
@@ -89,7 +94,7 @@ private final class ServedStream: ConnectionHandler {
             case .success(let connection): join(connection)
             case .failure(let error):
                 stream.abort()
-                service.didFail(self, error)
+                service.didNotReach(self, error)
             }
         }
     }

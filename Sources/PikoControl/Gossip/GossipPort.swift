@@ -70,6 +70,9 @@ final class GossipPort {
     /// Packets that could not be sent or came cut.
     var lost: UInt64 { sockets.reduce(lostBefore) { $0 &+ $1.lost } }
 
+    /// Connections that no descriptor was left for.
+    var exhausted: UInt64 { listeners.reduce(0) { $0 + $1.refused } }
+
     /// Sends a packet now or never, from the socket of the address's family, else from a dual-stack one.
     func send(_ bytes: [UInt8], to target: SocketAddress) {
         let socket = sockets.first { $0.address?.isIPv6 == target.isIPv6 } ?? sockets.first

@@ -265,6 +265,8 @@ final class GossipShell {
     var counters: GossipCounters { gossip.counters }
     /// Packets that could not be sent or came cut.
     var lostPackets: UInt64 { port.lost }
+    /// Connections that no descriptor was left for.
+    var exhausted: UInt64 { port.exhausted }
 
     /// Closes everything at once; nothing is called any more.
     func end() {

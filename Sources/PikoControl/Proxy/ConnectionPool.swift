@@ -52,6 +52,8 @@ public final class ConnectionPool {
     var sessions: NodeSessions?
     /// Whoever answers there is not whom we trust, or does not trust us.
     var onTLSFailure: (() -> Void)?
+    /// A connection for a request did not come about.
+    var onUnreached: (() -> Void)?
     private let loop: EventLoop
     private let log: Log
     /// The one idle for the longest time is first.
@@ -150,6 +152,7 @@ public final class ConnectionPool {
             wish.receiver.upstreamDidOpen(OpenedUpstream(connection, isReused: false, pool: self))
         case .failure(let error):
             report(error)
+            onUnreached?()
             if error.isTLS { onTLSFailure?() }
             wish.receiver.upstreamDidFail(failure(error))
         }

@@ -29,12 +29,12 @@ final class Refusals: Sendable {
     /// A TCP client that had been taken over was answered with this status.
     func countClient(_ status: UInt16) { byStatus.withLock { $0.clients[status, default: 0] += 1 } }
 
-    /// At one moment. `descriptors`: connections that the loops' listeners had no descriptor for.
-    func snapshot(descriptors: UInt64, requests: UInt64) -> RefusalSnapshot {
+    /// At one moment.
+    func snapshot(requests: UInt64) -> RefusalSnapshot {
         let byStatus = byStatus.withLock { $0 }
         return RefusalSnapshot(
             connections: connections.load(ordering: .relaxed), connectionsOfClient: connectionsOfClient.load(ordering: .relaxed),
-            descriptors: descriptors, requests: requests, streams: streams.load(ordering: .relaxed),
+            requests: requests, streams: streams.load(ordering: .relaxed),
             brokenClients: brokenClients.load(ordering: .relaxed),
             upstreams: byStatus.upstreams, clients: byStatus.clients)
     }
@@ -44,7 +44,6 @@ final class Refusals: Sendable {
 struct RefusalSnapshot: Equatable, Sendable {
     var connections: UInt64 = 0
     var connectionsOfClient: UInt64 = 0
-    var descriptors: UInt64 = 0
     var requests: UInt64 = 0
     var streams: UInt64 = 0
     var brokenClients: UInt64 = 0
@@ -61,6 +60,12 @@ extension PrometheusText {
     }
 
     /// Not of the original.
+    mutating func add(exhaustedDescriptors: UInt64) {
+        begin("piko_descriptors_exhausted_total", .counter, "Connections, to whichever port, that no descriptor was left for.")
+        sample(exhaustedDescriptors)
+    }
+
+    /// Not of the original.
     mutating func add(_ refusals: RefusalSnapshot) {
         begin("piko_proxy_connections_refused_total", .counter, "Client connections beyond a limit.")
         sample([("limit", "connections")], refusals.connections)
@@ -71,8 +76,6 @@ extension PrometheusText {
         sample(byStatus: refusals.clients)
         begin("piko_proxy_protocol_errors_total", .counter, "TCP clients ended because they broke the WebSocket protocol.")
         sample(refusals.brokenClients)
-        begin("piko_descriptors_exhausted_total", .counter, "Connections, of clients and agents, that no descriptor was left for.")
-        sample(refusals.descriptors)
         begin("piko_upstreams_refused_total", .counter, "Dials of agents that got no tunnel, by status.")
         sample(byStatus: refusals.upstreams)
         begin("piko_upstreams_streams_refused_total", .counter, "Requests that a tunnel had no room for.")

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// What an agent could not reach, for metrics: its server and its services.
+// A plain value of one loop; those of all loops add up.
+
+import PikoClient
+
+/// Why a dial to the server came to nothing.
+enum DialFault: String, CaseIterable, Sendable {
+    /// Below HTTP: refused, timed out, no such name, reset.
+    case unreachable
+    case tls
+    /// The proxy on the way was not reached, or let nothing through.
+    case proxy
+    /// The server took no token, or another one; or there was none to send.
+    case token
+    /// The server answered with another status.
+    case refused
+    /// What answered is no server of ours.
+    case malformed
+
+    init(_ failure: DialFailure) {
+        self =
+            switch failure {
+            case .transport(let error): error.isTLS ? .tls : .unreachable
+            case .proxy: .proxy
+            case .token, .refused(status: 401, _): .token
+            case .refused: .refused
+            case .malformed: .malformed
+            }
+    }
+}
+
+/// What one loop, or several together, could not reach.
+struct AgentFaults: Equatable, Sendable {
+    private(set) var dials: [DialFault: UInt64] = [:]
+    /// Times that a service was not reached, by endpoint.
+    private(set) var services: [String: UInt64] = [:]
+
+    mutating func count(_ failure: DialFailure) { dials[DialFault(failure), default: 0] += 1 }
+
+    mutating func countService(of endpoint: String) { services[endpoint, default: 0] += 1 }
+
+    mutating func add(_ other: AgentFaults) {
+        dials.merge(other.dials, uniquingKeysWith: +)
+        services.merge(other.services, uniquingKeysWith: +)
+    }
+}
+
+extension PrometheusText {
+    mutating func add(_ faults: AgentFaults) {
+        begin("piko_agent_dials_failed_total", .counter, "Dials to the server that opened no tunnel.")
+        for fault in DialFault.allCases { sample([("reason", fault.rawValue)], faults.dials[fault] ?? 0) }
+        begin("piko_agent_services_unreached_total", .counter, "Connections to the service that did not come about.")
+        for (endpoint, count) in faults.services.sorted(by: { $0.key < $1.key }) { sample([("endpoint", endpoint)], count) }
+    }
+}
