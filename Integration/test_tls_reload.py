@@ -11,7 +11,7 @@ import pytest
 from harness.usage import eventually
 from peer import tls
 from peer.client import Client, fetch
-from peer.wire import Wire, connect
+from peer.wire import Ended, Wire, connect
 from test_tls import agent, piko, secure, trust, url  # noqa: F401
 
 
@@ -110,3 +110,42 @@ def test_an_agents_certificate_is_read_again_for_the_next_dial(piko, authority, 
     pathlib.Path(ours.cert).write_bytes(good[0])
     pathlib.Path(ours.key).write_bytes(good[1])
     piko.until(waiting, lambda: node.listeners("web") == 1, 20)
+
+
+def through(forward):
+    try:
+        return fetch(forward.addr, "any").body == b"hello"
+    except (Ended, OSError):
+        return False
+
+
+@pytest.mark.parametrize("files", ["certificate", "roots"])
+@pytest.mark.parametrize("told", [False, True], ids=["by itself", "sighup"])
+def test_a_forward_takes_new_files_for_its_next_connections(piko, authority, service, tmp_path, files, told):
+    """Files that do not fit end no connection and begin none; those that do let the next one in. Nothing is started again."""
+    node = secure(piko, authority, ["proxy"], clients=authority.roots)
+    piko.agent("tcp", node, "web", service.addr)
+    stranger = type(authority)(tmp_path, "stranger")
+    ours = authority.identity(usage="clientAuth", subject="client")
+    roots = tmp_path / "roots.pem"
+    roots.write_text(pathlib.Path(authority.roots).read_text())
+    forward = piko.forward(url(node, "proxy"), "web", "--connect.tls.root-cas", roots, *ours.flags("connect.tls"))
+
+    def replace(signer):
+        if files == "certificate":
+            ours.replace(signer.identity(usage="clientAuth", subject="client"))
+        else:
+            roots.write_text(pathlib.Path(signer.roots).read_text())
+        if told:
+            forward.signal(signal.SIGHUP)
+
+    with Client(forward.addr) as client:
+        assert client.request("web").response().body == b"hello"
+        replace(stranger)
+        eventually(lambda: not through(forward), 2 if told else 10)
+        assert client.request("web").response().body == b"hello"
+        replace(authority)
+        eventually(lambda: through(forward), 2 if told else 10)
+        assert client.request("web").response().body == b"hello"
+    said = [line["key"] for line in forward.lines() if line["msg"] == "certificates read again"]
+    assert said == ["connect.tls"] * 2

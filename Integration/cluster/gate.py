@@ -24,6 +24,7 @@ class Gate:
         self.speaks = True
         self.asked = 0
         self.sessions = []
+        self.resumed = []  # for each handshake whether it was
         self.plain = 0
         self.wires = []
         threading.Thread(target=self.accept, daemon=True).start()
@@ -41,6 +42,7 @@ class Gate:
         try:
             if self.context:
                 near.sock = TLSSocket(near.sock, self.context, server=True)
+                self.resumed.append(near.sock.tls.session_reused)
             first = near.read_some()
             if first.startswith(SESSION):
                 self.asked += 1
