@@ -20,14 +20,11 @@ def test_the_agent_serves_its_metrics_where_asked_to(piko, service):
     for _ in range(3):
         fetch(node.proxy, "web", method="PUT", body=b"x" * 300)
 
-    def page():
-        return fetch(addr, "agent", "/metrics").body.decode()
-
     def counted():
-        return re.findall(r'^piko_agent_requests_total\{(.*)\} (\d+)$', page(), re.MULTILINE)
+        return re.findall(r'^piko_agent_requests_total\{(.*)\} (\d+)$', page(addr), re.MULTILINE)
 
     eventually(lambda: [count for _, count in counted()] == ["3"])
-    labels, text = counted()[0][0], page()
+    labels, text = counted()[0][0], page(addr)
     assert sorted(labels.split(",")) == ['endpoint="web"', 'method="PUT"', 'status="200"']
     for name in ("requests_in_flight", "request_latency_seconds_count", "request_size_bytes_count", "response_size_bytes_count"):
         assert re.search(rf'^piko_agent_{name}\{{.*endpoint="web".*\}} \d', text, re.MULTILINE), name

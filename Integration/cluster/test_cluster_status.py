@@ -113,7 +113,7 @@ def test_metrics(pair):
     for name in ("connections_inbound", "stream_bytes_inbound", "stream_bytes_outbound", "packet_bytes_inbound", "packet_bytes_outbound",
                  "digest_entries_inbound", "digest_entries_outbound", "delta_entries_inbound", "delta_entries_outbound"):
         eventually(lambda: one.metric(f"piko_gossip_{name}_total") > 0, what=name)
-    assert two.metric("piko_gossip_connections_outbound_total") > 0
+    eventually(lambda: two.metric("piko_gossip_connections_outbound_total") > 0)
     two.stop()
     one.counts('piko_cluster_nodes{status="left"}')
 

@@ -64,9 +64,10 @@ class Process:
         return self.out_path.read_text(errors="replace")
 
     def lines(self):
-        """The log as JSON objects; a line that is not JSON is an assertion error."""
+        """The log as JSON objects; a line that is not JSON is an assertion error. While it runs the last one may be half written, and is left out."""
+        running, log = self.running, self.log
         out = []
-        for line in self.log.splitlines():
+        for line in (log.rpartition("\n")[0] if running else log).splitlines():
             try:
                 out.append(json.loads(line))
             except ValueError:
@@ -75,10 +76,7 @@ class Process:
 
     def wait_line(self, condition, timeout=10.0):
         """The first log line (a dict) for which the condition holds."""
-        def find():
-            complete = self.log.rpartition("\n")[0].splitlines()
-            return next((item for item in map(json.loads, complete) if condition(item)), None)
-        return eventually(find, timeout, f"a log line of {self.name}")
+        return eventually(lambda: next(filter(condition, self.lines()), None), timeout, f"a log line of {self.name}")
 
     def signal(self, number):
         self.child.send_signal(number)
