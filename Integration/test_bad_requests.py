@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from harness.usage import eventually
 from peer.client import Client
 from peer.service import Service, echo, reply
 from peer.wire import Ended
@@ -121,10 +122,18 @@ BAD = {
 }
 
 
+def answered(node, status):
+    """How many requests were, whatever their method."""
+    lines = node.ask("/metrics").body.decode().splitlines()
+    return sum(int(line.rpartition(" ")[2]) for line in lines if line.startswith(f'piko_proxy_requests_total{{status="{status}"'))
+
+
 def refused(web, data, statuses=(400,)):
+    before = {status: answered(web.node, status) for status in statuses}
     with web.raw(data) as client:
         message = client.response()
         assert message.status in statuses, message.head.raw
+        eventually(lambda: answered(web.node, message.status) == before[message.status] + 1, what="the refusal counted")
         assert message.get("content-type") == b"application/json" and "error" in json.loads(message.body)
         assert (message.get("connection") or b"").lower() == b"close"
         assert client.wire.read_to_end() == b""
@@ -193,6 +202,7 @@ def test_a_broken_chunk_ends_the_connection_and_the_request_is_not_whole(web, na
             conn.close()
 
     web.serve(handler)
+    before = {status: answered(web.node, status) for status in (0, 400, 431)}
     client = web.client()
     try:
         client.send((post(b"Transfer-Encoding: chunked\r\n", b"") + BROKEN[name] + SMUGGLED).replace(b"ENDPOINT", web.endpoint.encode()))
@@ -201,6 +211,8 @@ def test_a_broken_chunk_ends_the_connection_and_the_request_is_not_whole(web, na
     data = client.wire.read_to_end()
     assert data == b"" or data.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 ")), data[:200]
     assert b"200 " not in data and data.count(b"HTTP/1.1 ") <= 1
+    status = int(data[9:12] or 0)
+    eventually(lambda: answered(web.node, status) == before[status] + 1, what=f"{status} counted")
     client.close()
     web.serve(echo).fetch()
     assert outcome in ([], [None]), "the service saw a whole request"

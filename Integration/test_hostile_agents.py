@@ -362,6 +362,7 @@ def test_a_head_of_many_small_pieces_is_a_504_in_time(piko):
         except OSError:
             pass
         assert client.response().status == 504
+    node.counts('piko_proxy_requests_total{status="504",method="GET"}')
 
 
 @pytest.mark.parametrize("order", [(2, 1, 0), (1, 2, 0)])

@@ -47,6 +47,7 @@ def test_a_forward_that_breaks_the_websocket_ends_its_connection_only(node, echo
         ws.wire.settimeout(10)
         ws.wire.read_to_end()
     echoing.ended.get(timeout=5)
+    node.counts("piko_proxy_protocol_errors_total")
 
 
 def test_a_forward_that_sends_fragments_pings_and_empty_messages_is_served(node):
