@@ -8,8 +8,10 @@ import time
 
 import pytest
 
+from harness.ports import free_port
 from harness.usage import cpu, descriptors, eventually, rss
 from peer import yamux
+from peer.client import fetch
 from peer.server import FakeServer, ask
 from peer.service import Service, echo
 from peer.websocket import TEXT
@@ -125,6 +127,18 @@ def test_what_is_not_yamux_ends_the_tunnel_and_the_agent_dials_again(arena, byte
     session = arena.session
     session.ws.send(bytes)
     session.wait_over()
+
+
+def test_a_server_that_breaks_the_protocol_is_counted_by_its_agent(piko, service):
+    addr = f"127.0.0.1:{free_port()}"
+    server = FakeServer(manual=True)
+    piko.agent("http", server.url, "web", service.addr, "--server.enabled", "--server.bind-addr", addr)
+    sample = "\npiko_agent_protocol_errors_total %d\n"
+    for count, end in enumerate([lambda session: session.ws.wire.reset(), lambda session: session.send_frame(9, 0, 0, 0)]):
+        end(server.tunnel())
+        eventually(lambda: sample % count in fetch(addr, "agent", "/metrics").body.decode())
+    server.tunnel().close()
+    server.close()
 
 
 def test_a_text_message_ends_the_tunnel(arena):

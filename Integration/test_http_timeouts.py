@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from harness.usage import eventually
 from peer import http1
 from peer.client import Client, fetch
 from peer.service import Service
@@ -160,6 +161,7 @@ def test_total_limits_are_honoured_where_given(piko, service):
         start = time.monotonic()
         client.wire.read_to_end()
         assert time.monotonic() - start < 5
+    eventually(lambda: node.metric("piko_proxy_responses_overdue_total") == 1)
 
 
 def test_an_idle_service_connection_is_let_go(piko, service):

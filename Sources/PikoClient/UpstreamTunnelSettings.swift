@@ -59,6 +59,8 @@ public struct UpstreamTrouble: Sendable {
     public let reason: String
     /// Of the dial; nil: a tunnel was lost.
     public let failure: DialFailure?
+    /// Of the tunnel that was lost; nil: the server ended it in order, or there was none.
+    public let loss: EngineError?
     /// Failures in a row, from 1.
     public let attempt: Int
     /// Milliseconds until the next try; nil: one is on its way.

@@ -199,17 +199,18 @@ public final class UpstreamTunnels: TunnelSessionHandler {
         if case .refused(status: 409, _) = failure {
             take(.alreadyConnected(node))
         } else {
-            meet(failure.description, failure, .failed)
+            meet(failure.description, failure: failure, .failed)
         }
     }
 
-    private func meet(_ reason: String, _ failure: DialFailure?, _ event: TunnelPlan.Event) {
+    private func meet(_ reason: String, failure: DialFailure? = nil, loss: EngineError? = nil, _ event: TunnelPlan.Event) {
         failures += 1
         let wait = take(event)
         guard stage == .running else { return }
         handler.tunnels(
             self,
-            didMeet: UpstreamTrouble(reason: reason, failure: failure, attempt: failures, retryIn: wait, serving: plan.servingCount))
+            didMeet: UpstreamTrouble(
+                reason: reason, failure: failure, loss: loss, attempt: failures, retryIn: wait, serving: plan.servingCount))
     }
 
     // MARK: Sessions
@@ -236,7 +237,7 @@ public final class UpstreamTunnels: TunnelSessionHandler {
         if tunnel.saidGoAway {
             take(.ended(tunnel.number))
         } else {
-            meet(error?.description ?? "closed by the server", nil, .ended(tunnel.number))
+            meet(error?.description ?? "closed by the server", loss: error, .ended(tunnel.number))
         }
         endIfDone()
     }

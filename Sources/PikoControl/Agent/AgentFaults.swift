@@ -3,6 +3,7 @@
 // A plain value of one loop; those of all loops add up.
 
 import PikoClient
+import PikoEngine
 
 /// Why a dial to the server came to nothing.
 enum DialFault: String, CaseIterable, Sendable {
@@ -35,14 +36,23 @@ struct AgentFaults: Equatable, Sendable {
     private(set) var dials: [DialFault: UInt64] = [:]
     /// Times that a service was not reached, by endpoint.
     private(set) var services: [String: UInt64] = [:]
+    /// Tunnels that were ended because their server broke the protocol.
+    private(set) var brokenTunnels: UInt64 = 0
 
     mutating func count(_ failure: DialFailure) { dials[DialFault(failure), default: 0] += 1 }
+
+    /// A tunnel less than there should be; one that was only lost is no fault.
+    mutating func count(_ trouble: UpstreamTrouble) {
+        if let failure = trouble.failure { count(failure) }
+        if trouble.loss == .protocolViolation { brokenTunnels += 1 }
+    }
 
     mutating func countService(of endpoint: String) { services[endpoint, default: 0] += 1 }
 
     mutating func add(_ other: AgentFaults) {
         dials.merge(other.dials, uniquingKeysWith: +)
         services.merge(other.services, uniquingKeysWith: +)
+        brokenTunnels += other.brokenTunnels
     }
 }
 
@@ -50,6 +60,8 @@ extension PrometheusText {
     mutating func add(_ faults: AgentFaults) {
         begin("piko_agent_dials_failed_total", .counter, "Dials to the server that opened no tunnel.")
         for fault in DialFault.allCases { sample([("reason", fault.rawValue)], faults.dials[fault] ?? 0) }
+        begin("piko_agent_protocol_errors_total", .counter, "Tunnels ended because their server broke the protocol.")
+        sample(faults.brokenTunnels)
         begin("piko_agent_services_unreached_total", .counter, "Connections to the service that did not come about.")
         for (endpoint, count) in faults.services.sorted(by: { $0.key < $1.key }) { sample([("endpoint", endpoint)], count) }
     }

@@ -93,7 +93,7 @@ final class AgentListener: UpstreamTunnelsHandler {
 
     /// Trouble is logged at once, its repetition at a decent interval. While another tunnel serves it is no reason for a warning.
     func tunnels(_ tunnels: UpstreamTunnels, didMeet trouble: UpstreamTrouble) {
-        if let failure = trouble.failure { owner.faults.count(failure) }
+        owner.faults.count(trouble)
         let isNews = lastTrouble != trouble.reason || owner.loop.now &- lastTroubleAt >= Self.repetition
         if isNews {
             lastTrouble = trouble.reason
