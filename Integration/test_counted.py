@@ -3,6 +3,7 @@
 # harmed by it, has its tests elsewhere (test_hostile_*.py, test_bad_*.py): here are the counters that an operator watches.
 
 import select
+import socket
 
 import pytest
 
@@ -14,7 +15,7 @@ from peer.agent import FakeAgent, dial_tunnel
 from peer.client import Client, fetch
 from peer.http1 import head_bytes
 from peer.service import Service, script
-from peer.wire import Ended, Wire, connect
+from peer.wire import Ended, address
 from peer.yamux import ACK, PING, RST, SYN, WINDOW
 
 CHUNKED = [("Transfer-Encoding", "chunked")]
@@ -120,11 +121,11 @@ def test_a_client_that_says_nothing_is_let_go_of_and_counted(piko):
 def test_connections_that_no_descriptor_was_left_for_are_counted_at_every_port(piko, port):
     node = piko.server(descriptor_limit=100)
     assert node.metric("piko_descriptors_exhausted_total") == 0
-    wires = [Wire(connect(getattr(node, port)), keep=False) for _ in range(120)]
-    ended = [wire for wire in wires if select.select([wire.sock], [], [], 0.05)[0]]
+    socks = [socket.create_connection(address(getattr(node, port)), 10) for _ in range(120)]
+    ended = [sock for sock in socks if select.select([sock], [], [], 0.05)[0]]
     assert 10 < len(ended) < 100
-    for wire in wires:
-        wire.close()
+    for sock in socks:
+        sock.close()
     eventually(lambda: node.ready and node.metric("piko_descriptors_exhausted_total") >= len(ended))
 
 

@@ -34,8 +34,10 @@ public final class AgentProcess {
             return try frame.serve(on: loops, tls: store) { loop throws(EngineError) in
                 try AgentControl(loop: loop, loops: loops, log: log, turnstile: turnstile)
             } start: { face in
+                // Whoever asks for metrics asks all loops.
+                occupy(loops, tls)
                 try listen(face)
-                start(loops, tls)
+                start(loops)
             } reload: { _ in
                 live.reload { plan in
                     let configuration = plan.configuration
@@ -54,22 +56,24 @@ public final class AgentProcess {
         }
     }
 
-    /// Listeners go to the loops in turn.
-    private func start(_ loops: LoopGroup<AgentLoop>, _ tls: AgentTLS) {
-        let configuration = self.configuration
-        let log = self.log
-        let turnstile = self.turnstile
-        let count = loops.count
+    private func occupy(_ loops: LoopGroup<AgentLoop>, _ tls: AgentTLS) {
+        let (configuration, log, turnstile) = (configuration, log, turnstile)
         for (index, member) in loops.members.enumerated() {
             member.loop.sync {
-                let state = AgentLoop(
+                member.value = AgentLoop(
                     loop: member.loop, index: index, configuration: configuration, tls: tls, log: log, turnstile: turnstile)
-                member.value = state
-                for (place, listener) in configuration.listeners.enumerated() where place % count == index {
-                    state.start(listener, at: place)
-                }
             }
         }
-        log.info("agent started") { $0.add("listeners", configuration.listeners.count) }
+    }
+
+    /// Listeners go to the loops in turn.
+    private func start(_ loops: LoopGroup<AgentLoop>) {
+        let listeners = configuration.listeners
+        for (index, member) in loops.members.enumerated() {
+            _ = member.sync { loop in
+                for place in stride(from: index, to: listeners.count, by: loops.count) { loop.start(listeners[place], at: place) }
+            }
+        }
+        log.info("agent started") { $0.add("listeners", listeners.count) }
     }
 }
