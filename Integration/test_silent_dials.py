@@ -2,6 +2,7 @@
 # Connections to the upstream and the admin port that never ask for anything: each port has so many of them at most, for so long at most, and whoever
 # has something to say is heard meanwhile.
 
+import contextlib
 import resource
 import socket
 import time
@@ -31,7 +32,20 @@ class Silent:
 
     def __init__(self, addr, count):
         self.began = time.monotonic()
-        self.socks = [socket.create_connection(address(addr), 10) for _ in range(count)]
+        self.socks = []
+        for _ in range(count):
+            with contextlib.suppress(ConnectionResetError):  # beyond what is turned away with a word
+                self.socks.append(socket.create_connection(address(addr), 10))
+
+    @property
+    def told(self):
+        """What they have been told so far."""
+        told = []
+        for sock in self.socks:
+            with contextlib.suppress(BlockingIOError, ConnectionResetError):
+                sock.setblocking(False)
+                told.append(sock.recv(1000))
+        return told
 
     def __enter__(self):
         return self
@@ -49,6 +63,9 @@ def test_silent_connections_to_the_upstream_port_keep_no_agent_out(piko, service
     with Silent(node.upstream, DIALS + 300) as silent:
         eventually(lambda: node.metric('piko_upstreams_refused_total{status="503"}') >= 300, 10, "refusals")
         assert descriptors(node.pid) <= idle + DIALS + LEAVING + SOME
+        if not piko.armour:
+            answers = [answer for answer in silent.told if answer]
+            assert answers and all(answer.startswith(b"HTTP/1.1 503 ") and b"retry-after: " in answer for answer in answers)
         assert fetch(node.proxy, "web").status == 200
         # All places are taken; those that have had theirs for two seconds give way.
         piko.agent("http", node, "late", service.addr)

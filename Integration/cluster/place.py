@@ -2,7 +2,9 @@
 # Where the nodes of a cluster live: all on loopback, or each in a network namespace of its own, so that the network between
 # them can be cut while clients, agents and the balancer still reach every one. Namespaces need root; only those made here are touched.
 
+import concurrent.futures
 import ctypes
+import json
 import os
 import subprocess
 
@@ -54,6 +56,7 @@ class Namespaces:
     """Each node has a leg in the front network (10.77.0.0, with everybody else) and one in the network between nodes (10.78.0.0).
     The test itself, and all it starts but nodes, live in a namespace "hub" until `close`."""
 
+    HUB = "10.77.0.1"
     PORTS = {"proxy": 8000, "upstream": 8001, "admin": 8002, "gossip": 8003}
 
     def __init__(self, count):
@@ -68,7 +71,7 @@ class Namespaces:
         for bridge in ("front", "between"):
             run("ip", "link", "add", bridge, "type", "bridge", "forward_delay", 0)
             run("ip", "link", "set", bridge, "up")
-        run("ip", "addr", "add", "10.77.0.1/24", "dev", "front")
+        run("ip", "addr", "add", f"{self.HUB}/24", "dev", "front")
         for number in range(count):
             self.connect(number)
 
@@ -106,6 +109,21 @@ class Namespaces:
 
     def heal(self, number):
         run("ip", "link", "set", f"b{number}", "master", "between")
+
+    def vanish(self, number):
+        """From now on the front network and this one hear nothing of each other. No one is told, nor finds out by asking where it is."""
+        link = subprocess.run(["ip", "-n", self.names[number], "-j", "link", "show", f"f{number}-node"], check=True, capture_output=True, timeout=20)
+        place = json.loads(link.stdout)[0]["address"]
+        run("ip", "neigh", "replace", f"10.77.0.{10 + number}", "lladdr", place, "dev", "front", "nud", "permanent")
+        run("ip", "link", "set", f"f{number}", "nomaster")
+
+    def appear(self, number):
+        run("ip", "link", "set", f"f{number}", "master", "front")
+
+    def within(self, number, work):
+        """What work() gives, done in there: sockets that it makes stay there."""
+        with concurrent.futures.ThreadPoolExecutor(1, initializer=enter, initargs=(f"/run/netns/{self.names[number]}",)) as pool:
+            return pool.submit(work).result()
 
     def close(self):
         LIBC.setns(self.home, NETWORK)
