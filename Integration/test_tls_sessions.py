@@ -2,7 +2,6 @@
 # How TLS connections begin and end: that our own dialers resume what they had, that each port says close_notify and hears it, and what it agrees
 # to with an RSA certificate. Real processes before Python's ssl and openssl s_client.
 
-import contextlib
 import socket
 import ssl
 
@@ -68,15 +67,9 @@ def test_a_node_resumes_its_session_with_another(piko, authority, service, liste
         gate.behind = home.proxy
         piko.agent("http", home, "web", service.addr)
         eventually(lambda: sum(item["upstreams"] for item in front.nodes) == 1)
-        # Until it has asked for the kind of session that many requests share, over a connection of its own, and was told that there is none.
-        eventually(lambda: fetch(front.proxy, "web").body == b"hello" and gate.asked)
-        before = len(gate.resumed)
-        assert gate.resumed[0] is False
-        for wire in gate.wires:
-            with contextlib.suppress(OSError):
-                wire.reset()
-        eventually(lambda: fetch(front.proxy, "web").body == b"hello")
-        assert len(gate.resumed) > before and all(gate.resumed[before:])
+        # The second is for the kind of session that many requests share, or of another loop.
+        eventually(lambda: fetch(front.proxy, "web").body == b"hello" and len(gate.resumed) >= 2)
+        assert gate.resumed[0] is False and all(gate.resumed[1:])
 
 
 # close_notify
