@@ -53,16 +53,22 @@ static void measured(cuv_yamux *session) {
     if (session->events->on_round_trip) session->events->on_round_trip(session->ctx, session, session->round_trip_ns);
 }
 
-// An answer may be late: other bytes kept the session alive meanwhile, and another ping was sent after the next silence.
+// An answer may be late: other bytes kept the session alive meanwhile, and another ping was sent after the next silence, or behind a go away.
+// Each ping has one, in their order.
+static bool is_answer(const cuv_yamux *session, uint32_t opaque) {
+    uint32_t ahead = opaque - session->ping_answered;
+    return ahead > 0 && ahead <= session->ping_id - session->ping_answered;
+}
+
 static bool heeds(const cuv_yamux *session, uint32_t opaque) {
     return session->said_go_away && !session->heeded && opaque - session->last_question <= session->ping_id - session->last_question;
 }
 
 void yamux_take_pong(cuv_yamux *session, uint32_t opaque) {
-    bool says_heeded = heeds(session, opaque);
+    if (!is_answer(session, opaque)) return yamux_oddity(session);
+    session->ping_answered = opaque;
     if (session->pinging && opaque == session->ping_id) measured(session);
-    else if (!says_heeded) yamux_oddity(session);
-    if (!says_heeded) return;
+    if (!heeds(session, opaque)) return;
     session->heeded = true;
     yamux_tell_served(session);
 }

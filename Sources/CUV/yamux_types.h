@@ -121,6 +121,7 @@ struct cuv_yamux {
     uint64_t ping_sent_ns;
     uint64_t round_trip_ns;       // the last one
     uint32_t ping_id;
+    uint32_t ping_answered;       // the latest that was
     uint32_t last_question;       // the ping behind our go away
     yamux_link half;
     yamux_link lingering;

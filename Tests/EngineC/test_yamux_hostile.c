@@ -199,7 +199,10 @@ static void an_idle_session_is_served_at_the_answer_to_its_go_away(void) {
     await_frames(f);
     expect(f, &at, PING, SYN, 0, 3);
     feed(f, PING, ACK, 0, 2);
-    CHECK(f->served == 1 && cuv_yamux_oddities(f->session) == 1);
+    CHECK(f->served == 1 && cuv_yamux_oddities(f->session) == 0 && f->faults == 0);
+    feed(f, PING, ACK, 0, 2);           // twice
+    feed(f, PING, ACK, 0, 4);           // before it was asked
+    CHECK_EQUAL(f->faults, 2);
     cuv_yamux_close(f->session);
     end(f);
 }
