@@ -4,10 +4,13 @@
 // Pure, callable from any thread; keeps no bytes.
 #include "cw_trailer.h"
 
-static const char *const barred[] = {
-    "authorization", "content-length", "host", "transfer-encoding",
-    "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
-    "x-piko-authorization", "x-piko-endpoint", "x-piko-forward",
+static const struct {
+    const char *text;     // in small letters
+    uint8_t count;
+    bool begins;          // a name that goes on behind it is barred, too
+} barred[] = {
+    {"authorization", 13, false}, {"content-length", 14, false}, {"host", 4, false},
+    {"transfer-encoding", 17, false}, {"x-forwarded-", 12, true}, {"x-piko-", 7, true},
 };
 enum { BARRED = sizeof barred / sizeof *barred };
 
@@ -16,19 +19,21 @@ void cw_trailer_begin(cw_trailer_name *name) {
     name->length = 0;
 }
 
+static bool goes_with(int i, uint8_t at, char byte) {
+    return at < barred[i].count ? barred[i].text[at] == byte : barred[i].begins;
+}
+
 void cw_trailer_take(cw_trailer_name *name, uint8_t byte) {
-    if (name->suspects == 0) return;
     char lower = (char)(byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte);
     for (int i = 0; i < BARRED; i++) {
-        // A suspect is at least as long as the name; its NUL is no tchar.
-        if (name->suspects >> i & 1 && barred[i][name->length] != lower) name->suspects &= (uint16_t)~(1u << i);
+        if (!goes_with(i, name->length, lower)) name->suspects &= (uint8_t)~(1u << i);
     }
-    name->length++;
+    if (name->length < UINT8_MAX) name->length++;
 }
 
 bool cw_trailer_barred(const cw_trailer_name *name) {
     for (int i = 0; i < BARRED; i++) {
-        if (name->suspects >> i & 1 && barred[i][name->length] == 0) return true;
+        if (name->suspects >> i & 1 && name->length >= barred[i].count) return true;
     }
     return false;
 }

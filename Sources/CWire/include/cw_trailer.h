@@ -9,8 +9,8 @@
 
 /// Where a name is. Zero-initialise, cw_trailer_begin before each name; the fields are the watcher's own.
 typedef struct cw_trailer_name {
-    uint16_t suspects;    ///< a bit for each barred name that begins like this one
-    uint8_t length;       ///< bytes so far, as long as there is a suspect
+    uint8_t suspects;     ///< a bit for each barred name that this one may still be
+    uint8_t length;       ///< bytes so far, 255 for more
 } cw_trailer_name;
 
 void cw_trailer_begin(cw_trailer_name *name);
