@@ -14,7 +14,7 @@ public protocol TunnelSessionHandler: AnyObject {
     func session(_ session: TunnelSession, roundTrip nanoseconds: UInt64)
     /// After `goAway`: the peer has read it and all that it had opened has ended; nothing more comes.
     func sessionIsServed(_ session: TunnelSession)
-    /// The peer broke a rule that does no harm, or opened more streams than it may, and the session goes on. To be counted: the session must not be
+    /// The peer broke a rule that does no harm, or opened more streams than it may, and the session goes on or is about to end. To be counted: the session must not be
     /// touched from here.
     func sessionDidMeetFault(_ session: TunnelSession)
     /// Last call; all streams were closed before. nil: a clean end.

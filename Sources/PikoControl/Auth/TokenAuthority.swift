@@ -16,6 +16,12 @@ final class TokenAuthority: Sendable {
         let answer: Answer
     }
 
+    private enum Hold {
+        case waits(LoopBound<KeySetSource>)
+        case again
+        case refused(TokenFault)
+    }
+
     private struct State {
         var verifier: TokenVerifier
         /// nil: there is no key set, or it is not read any more.
@@ -25,9 +31,21 @@ final class TokenAuthority: Sendable {
         var questions: OpenQuestions<Question>
         /// The queue is at them.
         var isJudging = false
+
+        var faultOfUnknownKey: TokenFault { verifier.keys == nil ? .keysUnavailable : .invalid }
+
+        /// In one step: behind the end of the source nobody would release it.
+        mutating func hold(_ number: UInt64, judgedBy keySet: Int) -> Hold {
+            guard let source else { return .refused(faultOfUnknownKey) }
+            guard taken == keySet else {
+                questions.putBack(number)
+                return .again
+            }
+            return questions.hold(number) ? .waits(source) : .refused(.overloaded)
+        }
     }
 
-    /// Tokens in line to be verified at once, and those that wait for a key set: the queue is through with so many in a second or two at most.
+    /// Tokens in line to be verified at once, and those that wait for a key set: the queue is through with so many in some seconds.
     private static let most = 4096
 
     let name: String
@@ -129,20 +147,15 @@ final class TokenAuthority: Sendable {
         state.withLock { $0.questions.close(number) }?.answer(answer)
     }
 
-    private var faultOfUnknownKey: TokenFault { state.withLock { $0.verifier.keys == nil } ? .keysUnavailable : .invalid }
+    private var faultOfUnknownKey: TokenFault { state.withLock { $0.faultOfUnknownKey } }
 
     /// nil: it waits. A key set that came meanwhile judges it at once, and nothing is read for it.
     private func hold(_ number: UInt64, judgedBy keySet: Int) -> TokenFault? {
-        guard let source = state.withLock({ $0.source }) else { return faultOfUnknownKey }
-        let isHeld = state.withLock { state in
-            guard state.taken == keySet else {
-                state.questions.putBack(number)
-                return true
-            }
-            return state.questions.hold(number)
+        switch state.withLock({ $0.hold(number, judgedBy: keySet) }) {
+        case .again: nil
+        case .refused(let fault): fault
+        case .waits(let source): source.post { [self] in if isAwaited { $0.keyIsUnknown() } } ? nil : faultOfUnknownKey
         }
-        guard isHeld else { return .overloaded }
-        return source.post { [self] in if isAwaited { $0.keyIsUnknown() } } ? nil : faultOfUnknownKey
     }
 
     /// A token waits: no read has ended since it came.

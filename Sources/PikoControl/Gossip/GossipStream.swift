@@ -88,7 +88,7 @@ final class GossipStream: ConnectionHandler {
         guard onMessage != nil else { return piece.count }
         hasHeard = true
         if exchange != nil {
-            for step in exchange?.receive(piece) ?? [] where onMessage != nil { take(step) }
+            for step in exchange?.receive(piece) ?? [] where onMessage != nil && !isCut { take(step) }
         } else if store(piece), end.isOver(after: piece) {
             deliver(bytes)
         }

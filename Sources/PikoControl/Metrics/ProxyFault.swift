@@ -6,7 +6,7 @@
 enum ProxyFault: Int, CaseIterable, Sendable {
     /// A body broke its framing, or ended before its end.
     case requestMalformed, requestTruncated, responseMalformed, responseTruncated
-    /// A response that had begun was cut for a time limit.
+    /// An exchange was cut for a time limit when its response had begun, perhaps was whole; an upgrade too.
     case overdue
     /// A client sent nothing in the time for a head.
     case silent
@@ -27,7 +27,7 @@ extension PrometheusText {
                 sample(part.labels + [("side", side), ("kind", kind)], part.snapshot.faults[fault.rawValue])
             }
         }
-        begin("\(prefix)_responses_overdue_total", .counter, "Responses that had begun and were cut for a time limit.")
+        begin("\(prefix)_responses_overdue_total", .counter, "Exchanges cut for a time limit when the response had begun.")
         for part in parts { sample(part.labels, part.snapshot.faults[ProxyFault.overdue.rawValue]) }
         begin("\(prefix)_connections_silent_total", .counter, "Connections that sent nothing in the time for a head.")
         for part in parts { sample(part.labels, part.snapshot.faults[ProxyFault.silent.rawValue]) }

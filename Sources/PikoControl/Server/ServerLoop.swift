@@ -37,7 +37,7 @@ final class ServerLoop: EndingLoop {
         self.index = index
         loop = node.loops.members[index].loop
         upstreamLog = node.log.named("upstream")
-        dials = UnfinishedDials(limit: UnfinishedDials.ofNode / node.loops.count)
+        dials = UnfinishedDials(limit: UnfinishedDials.share(loops: node.loops.count))
         residents.onEmpty = { [turnstile = node.turnstile] in turnstile.wake() }
         otherNodes.sessions.onEmpty = { [unowned self] in if isDraining { self.node.turnstile.wake() } }
         dials.onEmpty = { [unowned self] in if isDraining { node.turnstile.wake() } }

@@ -4,8 +4,8 @@
 
 /// Agents' connections that are no tunnels yet. Whoever enters leaves.
 final class UnfinishedDials {
-    /// How many a node may have on all its loops; each loop has its share.
-    static let ofNode = 1024
+    /// How many a loop may have: a node 1,024 on all of them, and each enough for a burst.
+    static func share(loops: Int) -> Int { max(64, 1024 / loops) }
     /// Milliseconds that each has however many others come. With less, a burst of honest agents over TLS would undo each other's handshakes.
     private static let grace: UInt64 = 2_000
 
