@@ -211,8 +211,9 @@ def test_a_broken_chunk_ends_the_connection_and_the_request_is_not_whole(web, na
     data = client.wire.read_to_end()
     assert data == b"" or data.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 431 ")), data[:200]
     assert b"200 " not in data and data.count(b"HTTP/1.1 ") <= 1
-    status = int(data[9:12] or 0)
-    eventually(lambda: answered(web.node, status) == before[status] + 1, what=f"{status} counted")
+    # Of an answer that a reset has overtaken nothing is read.
+    statuses = [int(data[9:12])] if data else list(before)
+    eventually(lambda: any(answered(web.node, status) > before[status] for status in statuses), what=f"one of {statuses} counted")
     client.close()
     web.serve(echo).fetch()
     assert outcome in ([], [None]), "the service saw a whole request"

@@ -207,15 +207,18 @@ def test_a_client_that_reads_slowly_gets_all_of_it(piko, gate):
         assert node.wait(1) == 0
 
 
-def test_new_tunnels_are_refused_while_the_port_is_open(piko, service):
+def test_new_tunnels_are_refused_while_the_port_is_open(piko):
     node = piko.server()
-    piko.agent("http", node, "web", service.addr)
-    leave(node)
-    with pytest.raises(Refused) as refusal:
-        dial_tunnel(node.upstream, "other", OURS)
-    assert refusal.value.status == 503 and b"node is shutting down" in refusal.value.message.body
-    node.counts('piko_upstreams_refused_total{status="503"}')
-    assert node.wait(5) == 0
+    with FakeAgent(node.upstream, "web", headers=OURS) as agent:
+        eventually(lambda: node.listeners("web") == 1)
+        leave(node)
+        with pytest.raises(Refused) as refusal:
+            dial_tunnel(node.upstream, "other", OURS)
+        assert refusal.value.status == 503 and b"node is shutting down" in refusal.value.message.body
+        node.counts('piko_upstreams_refused_total{status="503"}')
+        agent.session.go_away()
+        agent.session.wait_over()
+        assert node.wait(5) == 0
 
 
 def test_an_agent_of_ours_is_told_and_serves_until_it_says_that_it_has_moved(piko):

@@ -126,7 +126,7 @@ STATES = [idle, uploading, downloading, waiting, tunnelled]
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("count, retries, flags, seconds", [
     # The system gives up sooner here than it does by default; and so does the node on what is idle.
-    pytest.param(400, 5, ["--proxy.http.idle-timeout", "12s"], 40, id="400"),
+    pytest.param(400, 5, ["--proxy.http.idle-timeout", "12s"], 60, id="400"),
     pytest.param(5000, 15, [], 180, id="5000", marks=pytest.mark.long),
 ])
 def test_clients_that_vanish_slow_nobody_cost_little_and_are_let_go(place, piko, nginx, late, count, retries, flags, seconds):
@@ -197,8 +197,9 @@ def test_agents_that_vanish_are_noticed_by_their_node_and_by_nobody_else(place, 
         eventually(lambda: late.asked == LISTENERS, 20, "the requests")
         place.vanish(0)
         began = time.monotonic()
-        eventually(lambda: tunnels() == 1, 8, "the end of the tunnels")
-        assert time.monotonic() - began < 5.5
+        # 2.4 s of silence, a ping, 2.4 s again; one more where the machine is late.
+        eventually(lambda: tunnels() == 1, 10, "the end of the tunnels")
+        assert time.monotonic() - began < 8
         assert {client.response().status for client in clients} == {502}
         scene.check(LISTENERS, 64 * KIBI)
     eventually(lambda: scene.open <= scene.idle - LISTENERS + 10, 10, "the connections' end")

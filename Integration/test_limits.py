@@ -261,11 +261,11 @@ def test_a_tcp_client_for_which_only_full_tunnels_are_left_is_counted(piko):
 def test_dials_and_streams_that_stay_silent_are_given_up_and_counted(piko):
     """Each of them has ten seconds."""
     node = piko.server()
+    start = time.monotonic()
     with FakeAgent(node.upstream, "tcp", manual=True) as agent, Client(node.proxy, 20) as client, Wire(wire.connect(node.upstream, 20)) as dial:
         eventually(lambda: node.listeners("tcp"))
         client.send(TCP)
         opened(agent)
-        start = time.monotonic()
         assert dial.read_to_end() == b"" and client.response().status == 504
         assert 8 < time.monotonic() - start < 20
     node.counts('piko_upstreams_refused_total{status="408"}')

@@ -13,8 +13,8 @@ from harness.usage import descriptors, eventually
 from peer.client import Client, fetch
 from peer.wire import address
 
-DIALS, ADMINS, LEAVING = 1024, 256, 256  # what the node lets there be; `LEAVING`: of a port's connections that are turned away
-SOME = 50  # descriptors that come and go for other reasons
+DIALS, ADMINS, LEAVING = 1024, 256, 256  # what the node lets there be; `LEAVING`: of connections that a loop turns away
+SOME = 100  # descriptors that come and go for other reasons
 
 pytestmark = pytest.mark.alone
 
@@ -57,12 +57,13 @@ class Silent:
 
 @pytest.mark.timeout(120)
 def test_silent_connections_to_the_upstream_port_keep_no_agent_out(piko, service):
+    turned = lambda: sum(node.metric(f'piko_upstreams_refused_total{{status="{status}"}}') for status in (408, 503))
     node = piko.server()
     piko.agent("http", node, "web", service.addr)
     idle = descriptors(node.pid)
     with Silent(node.upstream, DIALS + 300) as silent:
-        eventually(lambda: node.metric('piko_upstreams_refused_total{status="503"}') >= 300, 10, "refusals")
-        assert descriptors(node.pid) <= idle + DIALS + LEAVING + SOME
+        eventually(lambda: turned() >= 300, 10, "refusals")
+        assert descriptors(node.pid) <= idle + DIALS + min(300, LEAVING * piko.loops) + SOME
         if not piko.armour:
             answers = [answer for answer in silent.told if answer]
             assert answers and all(answer.startswith(b"HTTP/1.1 503 ") and b"retry-after: " in answer for answer in answers)
@@ -73,7 +74,7 @@ def test_silent_connections_to_the_upstream_port_keep_no_agent_out(piko, service
         assert node.metric('piko_upstreams_refused_total{status="408"}') >= 1
         assert fetch(node.proxy, "late").status == 200
         eventually(lambda: descriptors(node.pid) <= idle + SOME, 20, "the end of the silent connections")
-        eventually(lambda: sum(node.metric(f'piko_upstreams_refused_total{{status="{status}"}}') for status in (408, 503)) >= DIALS + 300)
+        eventually(lambda: turned() >= DIALS + 300)
         assert time.monotonic() - silent.began < 20
 
 
@@ -86,7 +87,7 @@ def test_silent_connections_to_the_admin_port_keep_no_operator_out(piko):
         assert descriptors(node.pid) <= idle + ADMINS + SOME
         took = time.monotonic()
         assert node.ask("/ready").status == 200
-        assert time.monotonic() - took < 1
+        assert time.monotonic() - took < 3
         eventually(lambda: node.metric('piko_admin_requests_refused_total{status="408"}') >= ADMINS + 150, 20, "the others, too late")
         assert operator.ends() in ("end", "reset")  # it had asked nothing for longest
         eventually(lambda: descriptors(node.pid) <= idle + SOME, 20, "the end of the silent connections")

@@ -232,7 +232,7 @@ import Testing
 
     @Test("a client that says nothing in time is counted; one that has asked something is not")
     func silence() throws {
-        try Stage.run(headTimeout: 100) { stage in
+        try Stage.run(headTimeout: 1000) { stage in
             let silent = try stage.connect()
             #expect(try silent.readToEnd() == "")
             #expect(stage.faults(.silent) == 1)
