@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness.tokens import SECRET
-from harness.usage import descriptors, eventually, rss
+from harness.usage import eventually, rss, sockets
 from peer.agent import FakeAgent
 from peer.client import Client, fetch
 from peer.service import Service
@@ -52,13 +52,13 @@ def test_a_client_that_asks_and_never_reads_costs_little_and_is_let_go(piko, kin
         node = piko.server("--proxy.http.idle-timeout", "3s", "--proxy.access-log.disable", *flags)
         agent = piko.agent("http", node, "web", service.addr, "--access-log.disable")
         fetch(node.proxy, endpoint)
-        before, idle = [rss(process.pid) for process in (node, agent)], descriptors(node.pid)
+        before, idle = [rss(process.pid) for process in (node, agent)], sockets(node.pid)
         clients = [flood(node.proxy, endpoint) for _ in range(3)]
         assert all(sent < 48 * MEBI for _, sent in clients), "everything was taken"
         grown = [rss(process.pid) - then for process, then in zip((node, agent), before)]
         assert max(grown) < MOST, grown
         if endpoint == "nobody":
-            eventually(lambda: descriptors(node.pid) <= idle, 60, "the clients' end")  # the idle time, and 30 s that a queue has to move
+            eventually(lambda: sockets(node.pid) <= idle, 60, "the clients' end")  # the idle time, and 30 s that a queue has to move
         for client, _ in clients:
             client.close()
         node.lines()

@@ -2,7 +2,9 @@
 # What a process uses, from /proc: resident memory, CPU time, descriptors.
 # And waiting for a condition.
 
+import contextlib
 import os
+import pathlib
 import time
 
 
@@ -33,6 +35,15 @@ def cpu_time(pid):
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def sockets(pid):
+    """Those of its descriptors that are sockets: a loop that moves connections keeps one on /dev/null from then on."""
+    kinds = []
+    for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            kinds.append(os.readlink(path))
+    return sum(kind.startswith("socket:") for kind in kinds)
 
 
 def threads(pid):
