@@ -31,7 +31,7 @@ final class AgentPages {
         var sum: [String: ProxySnapshot] = [:]
         var faults = AgentFaults()
         for (snapshots, more) in parts {
-            sum.merge(snapshots) { $0 + $1 }
+            for (endpoint, snapshot) in snapshots { sum[endpoint, default: ProxySnapshot()].add(snapshot) }
             faults.add(more)
         }
         var page = PrometheusText()
@@ -43,13 +43,5 @@ final class AgentPages {
         }
         page.add(droppedLines: log.dropped)
         return page.text
-    }
-}
-
-extension ProxySnapshot {
-    fileprivate static func + (one: ProxySnapshot, other: ProxySnapshot) -> ProxySnapshot {
-        var sum = one
-        sum.add(other)
-        return sum
     }
 }
