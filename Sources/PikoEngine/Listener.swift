@@ -94,3 +94,8 @@ private func didAccept(
 ) {
     Unmanaged<Listener>.fromOpaque(context!).takeUnretainedValue().accepted(stream!)
 }
+
+extension [Listener] {
+    /// Of all of them: connections that no descriptor was left for. On their loop.
+    public var refused: UInt64 { reduce(0) { $0 + $1.refused } }
+}

@@ -134,7 +134,7 @@ final class AdminConnection: ConnectionHandler {
             date: \(TimeOfDay.date)\r
             content-type: \(answer.contentType)\r
             content-length: \(answer.body.utf8.count)\r
-            \(Self.hint(answer.status))\(closes ? "connection: close\r\n" : "")\r
+            \(ErrorResponse.hint(answer.status))\(closes ? "connection: close\r\n" : "")\r
 
             """, more: true)
         connection.write(head.traits.method == .head ? "" : answer.body)
@@ -144,15 +144,6 @@ final class AdminConnection: ConnectionHandler {
         }
         timer?.arm(closes ? 1000 : Self.patience)
         if closes { connection.shut() } else if connection.queued == 0 { connection.resume() }
-    }
-
-    /// As in ErrorResponse: when to ask again, or with what.
-    private static func hint(_ status: UInt16) -> String {
-        switch status {
-        case 401: "www-authenticate: Bearer\r\n"
-        case 503: "retry-after: 1\r\n"
-        default: ""
-        }
     }
 
     func connectionDidDrain(_ connection: Connection) {

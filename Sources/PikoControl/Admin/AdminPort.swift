@@ -34,7 +34,7 @@ final class AdminPort {
     }
 
     /// Connections that no descriptor was left for.
-    var exhausted: UInt64 { listeners.reduce(0) { $0 + $1.refused } }
+    var exhausted: UInt64 { listeners.refused }
 
     private func accept(_ connection: Connection) {
         guard clients.count < Self.mostClients || dropIdlest() else {

@@ -71,7 +71,7 @@ final class GossipPort {
     var lost: UInt64 { sockets.reduce(lostBefore) { $0 &+ $1.lost } }
 
     /// Connections that no descriptor was left for.
-    var exhausted: UInt64 { listeners.reduce(0) { $0 + $1.refused } }
+    var exhausted: UInt64 { listeners.refused }
 
     /// Sends a packet now or never, from the socket of the address's family, else from a dual-stack one.
     func send(_ bytes: [UInt8], to target: SocketAddress) {

@@ -136,7 +136,7 @@ final class ServerLoop: EndingLoop {
     }
 
     /// Connections, of clients and agents, that were refused because no descriptor was left.
-    var exhausted: UInt64 { listeners.reduce(0) { $0 + $1.refused } }
+    var exhausted: UInt64 { listeners.refused }
 
     /// Joins a forward's WebSocket to a stream of a tunnel; both live on this loop.
     func join(_ downstream: Connection, _ upstream: Connection) {

@@ -55,7 +55,7 @@ extension Gossip {
         return false
     }
 
-    func isNamed(_ peer: GossipPeer) -> Bool {
+    private func isNamed(_ peer: GossipPeer) -> Bool {
         !peer.id.isEmpty && !peer.address.isEmpty && peer.id.utf8.count <= 256 && peer.address.utf8.count <= 280
     }
 

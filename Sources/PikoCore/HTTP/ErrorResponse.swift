@@ -30,14 +30,11 @@ public enum ErrorResponse {
         writer.append("\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\ncontent-length: ")
         writer.append(number: UInt64(length))
         writer.endLine()
-        // What a limit is about passes within a second, or nobody knows when (RFC 9110 10.2.3).
-        if status == 429 || status == 503 { writer.append("retry-after: 1\r\n") }
+        writer.append(hint(status))
         if isRefusal { writer.append("x-piko-refused: 1\r\n") }
         LoopList.append(loops, to: writer)
         // RFC 9110 15.5.22: says to what.
         if status == 426 { writer.append("upgrade: websocket\r\n") }
-        // RFC 9110 11.6.1 and RFC 6750 3: with what one gets in.
-        if status == 401 { writer.append("www-authenticate: Bearer\r\n") }
         var line = ConnectionLine(writer)
         if status == 426 { line.name("Upgrade") }
         line.finish(connection)
@@ -47,6 +44,17 @@ public enum ErrorResponse {
         writer.append(text)
         writer.append("\"}")
         return length
+    }
+
+    /// The line that says when to ask again, or with what; empty for other statuses.
+    public static func hint(_ status: UInt16) -> StaticString {
+        switch status {
+        // RFC 9110 11.6.1 and RFC 6750 3.
+        case 401: "www-authenticate: Bearer\r\n"
+        // What a limit is about passes within a second, or nobody knows when (RFC 9110 10.2.3).
+        case 429, 503: "retry-after: 1\r\n"
+        default: ""
+        }
     }
 
     /// The reason phrase of a status that Piko answers with by itself; empty for others.
