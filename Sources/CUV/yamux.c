@@ -187,4 +187,3 @@ void cuv_yamux_abort(cuv_yamux *session) {
 uint32_t cuv_yamux_stream_count(const cuv_yamux *session) { return session->alive; }
 uint64_t cuv_yamux_round_trip(const cuv_yamux *session) { return session->round_trip_ns; }
 cuv_stream *cuv_yamux_carrier(const cuv_yamux *session) { return session->carrier; }
-uint64_t cuv_yamux_oddities(const cuv_yamux *session) { return session->oddities; }

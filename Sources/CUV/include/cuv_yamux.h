@@ -62,7 +62,4 @@ cuv_stream *cuv_yamux_carrier(const cuv_yamux *session);
 cuv_yamux *cuv_yamux_session(const cuv_stream *stream);
 uint32_t cuv_yamux_stream_id(const cuv_stream *stream);
 
-/// Frames that broke a rule and were answered without ending the session (data for a stream that is gone …). For a counter.
-uint64_t cuv_yamux_oddities(const cuv_yamux *session);
-
 #endif
