@@ -10,6 +10,7 @@ import signal
 import pytest
 
 from harness.usage import eventually
+from peer.client import fetch
 from peer.service import Service, reply
 
 
@@ -87,10 +88,11 @@ def test_a_node_that_does_not_answer_is_a_502(pair):
     two.signal(signal.SIGSTOP)
     try:
         eventually(lambda: all(state(task) == "T" for task in pathlib.Path(f"/proc/{two.pid}/task").iterdir()), what="all threads stopped")
-        frozen = ask(one, "/health?forward=two")
+        # The node asks for 10 s, and this client is to hear of it.
+        frozen = fetch(one.admin, "admin", "/health?forward=two", timeout=20)
     finally:
         two.signal(signal.SIGCONT)
-    assert frozen == (502, {"error": "node unreachable: timed out"})
+    assert (frozen.status, json.loads(frozen.body)) == (502, {"error": "node unreachable: timed out"})
     two.kill()
     two.checked = True
     status, answer = ask(one, "/health?forward=two")
