@@ -11,11 +11,9 @@ from harness.piko import Piko
 from harness.tokens import SECRET, bearer, ec_key, forged, part, pem, rsa_key, token
 from harness.usage import eventually
 from peer.client import Client
-from test_tokens import KEYS, no_token_of_the_suite  # noqa: F401
+from test_tokens import KEYS, PORTS, UPGRADE, no_token_of_the_suite  # noqa: F401
 
 OTHERS = {"rsa": rsa_key(), "ec": ec_key()}
-UPGRADE = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "9qPDXJzgHA4asPyjQP5fxA==")]
-PORTS = {"proxy": "/", "upstream": "/piko/v1/upstream/web", "admin": "/status/cluster/nodes"}
 OPEN = {"proxy": 502, "upstream": 101, "admin": 200}  # the proxy port has no agent to send a request to
 LONGEST = {"proxy": 1 << 20, "upstream": 64 << 10, "admin": 16 << 10}  # bytes of a head
 

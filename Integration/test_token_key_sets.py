@@ -2,6 +2,7 @@
 # Key sets: from an issuer over HTTP and from a file, rotation, an issuer that is down, and how often it is asked.
 # The issuer is the test's own; tokens are PyJWT's.
 
+import contextlib
 import json
 import signal
 import threading
@@ -185,6 +186,23 @@ def test_requests_wait_for_a_set_that_is_being_read(site):
         assert issuer.reads == 1
         for client in waiting:
             client.close()
+
+
+def test_more_tokens_than_may_wait_for_a_set_are_told_to_come_again(site):
+    """4,096 may, and each has its answer by the set; those beyond had theirs before."""
+    most, more = 4096, 20
+    with Issuer(key_set(b=B)) as issuer, contextlib.ExitStack() as stack:
+        issuer.gate = threading.Event()
+        ask = site(issuer.url, "--proxy.auth.jwks.timeout", "60s")
+        fields = [bearer(signed(B, "b", iss=str(number))) for number in range(most + more)]
+        clients = [stack.enter_context(Client(ask.node.proxy, 30)).request("nobody", headers=[field]) for field in fields]
+        ask.node.counts('piko_auth_rejected_total{port="proxy",reason="overloaded"}', more)
+        issuer.gate.set()
+        answers = [client.response() for client in clients]
+        assert [answer.status for answer in answers].count(502) == most  # nobody serves it
+        told = [(*error(answer), answer.get("retry-after")) for answer in answers if answer.status != 502]
+        assert told == [(503, "too many tokens at once", b"1")] * more
+        assert ask(signed(B, "b", iss="behind them")).status == 200
 
 
 def test_a_slow_issuer_is_given_up_after_its_timeout(site):

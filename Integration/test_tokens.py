@@ -19,6 +19,8 @@ from peer.client import Client, fetch
 from peer.service import Service, echo, reply
 
 KEYS = {"rsa": rsa_key(), "ec": ec_key()}
+PORTS = {"proxy": "/", "upstream": "/piko/v1/upstream/web", "admin": "/status/cluster/nodes"}
+UPGRADE = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "9qPDXJzgHA4asPyjQP5fxA==")]
 
 
 class Guarded:
@@ -100,18 +102,20 @@ def test_a_token_of_each_algorithm_opens_the_port_again_and_again(guarded, algor
 
 @pytest.mark.parametrize("algorithm, curve", [("ES384", ec.SECP384R1()), ("ES512", ec.SECP521R1())], ids=["ES384", "ES512"])
 def test_a_key_of_a_larger_curve_verifies_its_own_algorithm(piko, tmp_path, algorithm, curve):
-    """Configured as PEM, and in a key set."""
+    """Configured as PEM, and in key sets."""
     piko.tokens = None
     key, file = ec_key(curve), tmp_path / "keys.json"
     file.write_bytes(key_set(large=key))
-    node = piko.server("--proxy.auth.ecdsa-public-key", pem(key), "--admin.auth.jwks.endpoint", f"file://{file}")
+    sets = [word for port in ("upstream", "admin") for word in (f"--{port}.auth.jwks.endpoint", f"file://{file}")]
+    node = piko.server("--proxy.auth.ecdsa-public-key", pem(key), *sets)
 
     def statuses(token):
-        return [fetch(getattr(node, port), "web", "/status/cluster/nodes", headers=[bearer(token)]).status for port in ("proxy", "admin")]
+        upgrades = {"upstream": UPGRADE}
+        return [fetch(getattr(node, port), "web", path, headers=[*upgrades.get(port, []), bearer(token)]).status for port, path in PORTS.items()]
 
-    assert statuses(token({}, key, algorithm, "large")) == [502, 200]  # no agent is there
-    assert statuses(token({}, ec_key(curve), algorithm, "large")) == [401, 401]
-    assert statuses(token({}, KEYS["ec"], "ES256", "large")) == [401, 401]
+    assert statuses(token({}, key, algorithm, "large")) == [502, 101, 200]  # no agent is there
+    assert statuses(token({}, ec_key(curve), algorithm, "large")) == [401, 401, 401]
+    assert statuses(token({}, KEYS["ec"], "ES256", "large")) == [401, 401, 401]
 
 
 @pytest.mark.parametrize("fields, text", [

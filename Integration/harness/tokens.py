@@ -109,7 +109,7 @@ class Issuer:
             def do_GET(self):
                 issuer.reads += 1
                 if issuer.gate:
-                    issuer.gate.wait(20)
+                    issuer.gate.wait(60)
                 self.send_response(issuer.status)
                 self.send_header("content-type", "application/json")
                 self.send_header("transfer-encoding" if issuer.chunked else "content-length", "chunked" if issuer.chunked else str(len(issuer.answer)))
