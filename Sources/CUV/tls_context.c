@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "tls_error.h"
 #include "tls_memory.h"
@@ -18,7 +17,7 @@
 /// Ephemeral keys and authenticated encryption only (RFC 9325 4.2). TLS 1.3 has no others.
 static const char server_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 static const unsigned char http11[] = "\x08http/1.1";
-enum { TICKET_S = 3600, CHECKED_TICKET_S = 300 };
+enum { TICKET_S = 3600 };
 
 static bool fail(cuv_tls_fault *fault, cuv_tls_part part, const char *words) {
     fault->part = part;
@@ -75,8 +74,7 @@ static bool use_identity(cuv_tls_context *context, const cuv_tls_config *config,
     if (!is_readable(config->certificate, fault, CUV_TLS_CERTIFICATE) || !is_readable(config->key, fault, CUV_TLS_KEY)) return false;
     if (SSL_CTX_use_certificate_chain_file(raw, config->certificate) != 1) return fail_file(fault, CUV_TLS_CERTIFICATE, "a certificate");
     if (!use_key(raw, config->key, fault)) return false;
-    struct tm until;
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(raw)), &until) == 1) context->expiry = timegm(&until);
+    context->expiry = cuv_tls_not_after(SSL_CTX_get0_certificate(raw));
     return true;
 }
 
@@ -93,7 +91,7 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *l
     return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;   // RFC 7301 3.2
 }
 
-// A session counts only with the kind of server that gave it; one that took a certificate along is short, since that may be withdrawn.
+// A session counts only with the kind of server that gave it; one that took a certificate along ends soon after the handshake that saw it.
 static bool set_server(cuv_tls_context *context, const cuv_tls_config *config, cuv_tls_fault *fault) {
     SSL_CTX *raw = context->raw;
     SSL_CTX_set_options(raw, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
@@ -102,8 +100,9 @@ static bool set_server(cuv_tls_context *context, const cuv_tls_config *config, c
     SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_session_id_context(raw, (const unsigned char *)"piko", 4);
     SSL_CTX_set_num_tickets(raw, 1);
-    SSL_CTX_set_timeout(raw, config->authorities ? CHECKED_TICKET_S : TICKET_S);
+    SSL_CTX_set_timeout(raw, TICKET_S);
     if (!config->authorities) return true;
+    cuv_tls_limit_tickets(context);
     if (!use_authorities(raw, config->authorities, fault)) return false;
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(config->authorities);
     if (!names) return fail_file(fault, CUV_TLS_AUTHORITIES, "certificates");
@@ -144,6 +143,7 @@ cuv_tls_context *cuv_tls_context_new(const cuv_tls_config *config, cuv_tls_fault
     pthread_mutex_init(&context->lock, NULL);
     atomic_init(&context->references, 1);
     context->server = config->server;
+    context->now = cuv_tls_now;
     context->unchecked = config->unchecked;
     if (set_up(context, config, fault)) return context;
     cuv_tls_context_free(context);

@@ -12,6 +12,7 @@
 struct ssl_ctx_st;
 struct ssl_session_st;
 struct ssl_st;
+struct x509_st;
 
 /// Peers whose session is remembered; the one not used for longest makes room.
 enum { CUV_TLS_SESSIONS = 128 };
@@ -29,6 +30,7 @@ struct cuv_tls_context {
     bool unchecked;
     char *plain_answer;
     int64_t expiry;
+    int64_t (*now)(void);            // seconds since 1970, as tickets are judged by
     pthread_mutex_t lock;            // of what follows
     cuv_tls_session *sessions;       // CUV_TLS_SESSIONS of them; NULL until the first
     uint64_t clock;
@@ -44,6 +46,13 @@ void cuv_tls_session_keep(cuv_tls_context *context, const char *name, struct ssl
 /// It did not work out: the next handshake is a full one.
 void cuv_tls_session_forget(cuv_tls_context *context, const char *name);
 void cuv_tls_sessions_free(cuv_tls_context *context);
+
+/// Has a server's tickets end with the certificates that were shown, and five minutes after the handshake that saw them. In tls_ticket.c, like the next two.
+void cuv_tls_limit_tickets(cuv_tls_context *context);
+/// The last second of a certificate's life, since 1970; 0 where it says none.
+int64_t cuv_tls_not_after(const struct x509_st *certificate);
+/// The system's time in seconds since 1970.
+int64_t cuv_tls_now(void);
 
 /// The client's contexts call it for each session the peer offers; in tls.c. 1: the reference was taken.
 int cuv_tls_on_session(struct ssl_st *ssl, struct ssl_session_st *session);

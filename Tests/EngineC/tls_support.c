@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 static tls_files files;
+static char brief[96];
 
 typedef struct maker {
     EVP_PKEY *key;
@@ -25,14 +26,16 @@ static void add_extension(X509 *certificate, int nid, const char *value) {
     X509_EXTENSION_free(extension);
 }
 
-// A certificate by `by` (itself: NULL), valid until `days` from now.
-static maker make(const char *name, const maker *by, const char *alternatives, int days) {
+enum { DAY = 86400 };
+
+// A certificate by `by` (itself: NULL), valid for so many seconds from now.
+static maker make(const char *name, const maker *by, const char *alternatives, long seconds) {
     static long serial;
     maker m = {EVP_EC_gen("P-256"), X509_new()};
     X509_set_version(m.certificate, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(m.certificate), ++serial);
-    X509_gmtime_adj(X509_getm_notBefore(m.certificate), -10 * 86400);
-    X509_gmtime_adj(X509_getm_notAfter(m.certificate), days * 86400L);
+    X509_gmtime_adj(X509_getm_notBefore(m.certificate), -10 * DAY);
+    X509_gmtime_adj(X509_getm_notAfter(m.certificate), seconds);
     X509_NAME *subject = X509_get_subject_name(m.certificate);
     X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
     X509_set_issuer_name(m.certificate, by ? X509_get_subject_name(by->certificate) : subject);
@@ -42,6 +45,8 @@ static maker make(const char *name, const maker *by, const char *alternatives, i
     CHECK(X509_sign(m.certificate, by ? by->key : m.key, EVP_sha256()) > 0);
     return m;
 }
+
+static maker cas[2];   // of the process
 
 static FILE *create(char path[96], const char *name) {
     snprintf(path, 96, "%s/%s.pem", files.directory, name);
@@ -57,8 +62,8 @@ static void save(char path[96], const char *name, maker m, bool with_key) {
     fclose(file);
 }
 
-static void save_leaf(char path[96], const char *name, const maker *by, const char *alternatives, int days) {
-    maker leaf = make(name, by, alternatives, days);
+static void save_leaf(char path[96], const char *name, const maker *by, const char *alternatives, long seconds) {
+    maker leaf = make(name, by, alternatives, seconds);
     save(path, name, leaf, true);
     X509_free(leaf.certificate);
     EVP_PKEY_free(leaf.key);
@@ -74,7 +79,7 @@ static void save_broken(const maker *ca) {
 }
 
 static void remove_files(void) {
-    const char *all[] = {files.ca, files.other_ca, files.server, files.expired, files.foreign, files.client, files.foreign_client, files.encrypted, files.garbage};
+    const char *all[] = {files.ca, files.other_ca, files.server, files.expired, files.foreign, files.client, files.foreign_client, files.encrypted, files.garbage, brief};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) unlink(all[i]);
     rmdir(files.directory);
 }
@@ -84,19 +89,21 @@ static void make_files(void) {
     strcpy(files.directory, "/tmp/engine-tls-XXXXXX");
     CHECK(mkdtemp(files.directory) != NULL);
     atexit(remove_files);
-    maker cas[2] = {make("ca", NULL, NULL, 30), make("other_ca", NULL, NULL, 30)};
+    cas[0] = make("ca", NULL, NULL, 30 * DAY);
+    cas[1] = make("other_ca", NULL, NULL, 30 * DAY);
     save(files.ca, "ca", cas[0], false);
     save(files.other_ca, "other_ca", cas[1], false);
-    save_leaf(files.server, "server", &cas[0], names, 30);
-    save_leaf(files.expired, "expired", &cas[0], names, -1);
-    save_leaf(files.foreign, "foreign", &cas[1], names, 30);
-    save_leaf(files.client, "client", &cas[0], NULL, 30);
-    save_leaf(files.foreign_client, "foreign_client", &cas[1], NULL, 30);
+    save_leaf(files.server, "server", &cas[0], names, 30 * DAY);
+    save_leaf(files.expired, "expired", &cas[0], names, -DAY);
+    save_leaf(files.foreign, "foreign", &cas[1], names, 30 * DAY);
+    save_leaf(files.client, "client", &cas[0], NULL, 30 * DAY);
+    save_leaf(files.foreign_client, "foreign_client", &cas[1], NULL, 30 * DAY);
     save_broken(&cas[0]);
-    for (int i = 0; i < 2; i++) {
-        X509_free(cas[i].certificate);
-        EVP_PKEY_free(cas[i].key);
-    }
+}
+
+const char *tls_make_brief(long seconds) {
+    save_leaf(brief, "brief", &cas[0], NULL, seconds);
+    return brief;
 }
 
 const tls_files *tls_make_files(void) {

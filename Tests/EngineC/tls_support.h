@@ -21,6 +21,8 @@ typedef struct tls_files {
 } tls_files;
 
 const tls_files *tls_make_files(void);
+/// After that: a client's, by ca, that lives for so many seconds. One file, which the next call writes again.
+const char *tls_make_brief(long seconds);
 
 /// A server's context of one file; `clients`: who signs its clients' certificates, or NULL.
 cuv_tls_context *tls_server(const char *identity, const char *clients);
