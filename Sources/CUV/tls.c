@@ -158,6 +158,7 @@ static bool expect_name(tls_stream *tls) {
 
 static bool set_up_client(tls_stream *tls, const char *name) {
     size_t length = strcspn(name, "%");   // an address's zone is of this machine, in no certificate
+    if (length > 1 && name[length - 1] == '.') length -= 1;   // RFC 6066 3: without the dot of a name that is whole
     tls->name = strndup(name, length);
     if (!tls->name || !expect_name(tls)) return false;
     SSL_SESSION *session = cuv_tls_session_take(tls->context, tls->name);

@@ -6,6 +6,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
+#include "tls_stream.h"
+
 static cuv_loop *loop;
 static const tls_files *files;
 
@@ -46,6 +48,17 @@ static void a_server_is_refused(const char *identity, int verdict, int alert, co
         cuv_tls_context_free(ours);
         cuv_tls_context_free(theirs);
     }
+}
+
+static void a_name_is_sent_without_the_dot_at_its_end(void) {
+    couple c;
+    cuv_tls_context *ours = tls_client(files->ca, NULL), *theirs = tls_server(files->server, NULL);
+    meet(&c, ours, theirs, "localhost.");
+    const char *sent = SSL_get_servername(tls_of(c.parties[1].stream)->ssl, TLSEXT_NAMETYPE_host_name);
+    CHECK(sent && strcmp(sent, "localhost") == 0);
+    couple_end(&c);
+    cuv_tls_context_free(ours);
+    cuv_tls_context_free(theirs);
 }
 
 static void unchecked_takes_anyone(void) {
@@ -238,8 +251,13 @@ int main(void) {
     a_name_is_accepted("localhost", true);
     a_name_is_accepted("LOCALHOST", true);
     a_name_is_accepted("a.piko.test", true);
+    a_name_is_accepted("localhost.", true);
+    a_name_is_accepted("a.piko.test.", true);
     a_name_is_accepted("127.0.0.1", true);
     a_name_is_accepted("::1", true);
+    a_name_is_sent_without_the_dot_at_its_end();
+    a_name_is_accepted("localhost..", false);
+    a_name_is_accepted(".", false);
     a_name_is_accepted("a.b.piko.test", false);
     a_name_is_accepted("server", false);   // the subject does not count
     a_name_is_accepted("127.0.0.2", false);
