@@ -57,6 +57,11 @@ void tls_fail(tls_stream *tls, int error) {
     close_carrier(tls);
 }
 
+void tls_give_up(tls_stream *tls, int error) {
+    cuv_stream_break(&tls->base, error);
+    abort_now(&tls->base, error);
+}
+
 // Without this OpenSSL forgets the session of a connection that ended by an abort.
 static void free_ssl(tls_stream *tls) {
     if (!tls->ssl) return;
@@ -176,11 +181,7 @@ static bool set_up(tls_stream *tls, const char *name) {
     return true;
 }
 
-static void on_deadline(void *ctx) {
-    tls_stream *tls = ctx;
-    cuv_stream_break(&tls->base, CUV_E_TIMEOUT);
-    abort_now(&tls->base, CUV_E_TIMEOUT);
-}
+static void on_deadline(void *ctx) { tls_give_up(ctx, CUV_E_TIMEOUT); }
 
 tls_stream *tls_new(cuv_stream *carrier, cuv_tls_context *context, const cuv_owner *owner, void *ctx) {
     cuv_loop *loop = cuv_stream_loop(carrier);

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Records in: the handshake, then payload, decrypted into a pooled buffer for the length of the carrier's call and offered from there.
 // Loop thread only. When the reader above takes no more this stops, and the carrier with it: what was not decrypted stays the carrier's.
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "tls_error.h"
 #include "tls_stream.h"
+
+/// Answers of TLS's own that a peer may leave unread.
+enum { ANSWERS_MAX = 64 * 1024 };
 
 typedef enum tls_step {
     TLS_ON,         // all there was is decrypted, or the buffer is full
@@ -71,7 +75,9 @@ static tls_step decrypt(tls_stream *tls, cuv_buf *to, int *error) {
 static void read_some(tls_stream *tls, cuv_buf *buf) {
     int error = 0;
     buf->end = 0;
+    uint64_t said = BIO_number_written(SSL_get_wbio(tls->ssl));
     tls_step step = decrypt(tls, buf, &error);
+    tls->answers += BIO_number_written(SSL_get_wbio(tls->ssl)) - said;
     if (step == TLS_END) tls->peer_ended = true;
     int failed = cuv_stream_deliver(&tls->base, buf->bytes, buf->end);
     if (tls->dead) return;
@@ -95,11 +101,14 @@ static void read_records(tls_stream *tls) {
         tls_fail(tls, CUV_E_NO_MEMORY);
         return;
     }
+    if (cuv_stream_queued(tls->carrier) == 0) tls->answers = 0;
     while (goes_on(tls)) read_some(tls, buf);
     cuv_buf_give(loop, buf);
     give_back_buffers(tls);
     int failed = tls->dead ? 0 : tls_leave(tls, false);
     if (failed < 0) tls_fail(tls, failed);
+    // Each request for new keys is answered with a record, and a peer may ask for ever.
+    else if (!tls->dead && tls->answers > ANSWERS_MAX) tls_give_up(tls, CUV_E_LIMIT);
 }
 
 static size_t on_read(void *ctx, cuv_stream *carrier, const uint8_t *bytes, size_t count) {

@@ -25,6 +25,7 @@ typedef struct tls_stream {
     size_t expected;           // bytes of payload that are still to become records in this call
     cuv_queue pending;         // payload that waits for the handshake or for the end of the turn
     cuv_hook flush;
+    uint64_t answers;          // bytes that the peer's records had OpenSSL say since the carrier had sent all
     int carrier_error;         // of a write below, to be told instead of OpenSSL's
     bool handshaking;
     bool fresh;                // no byte of the peer was seen
@@ -46,6 +47,8 @@ tls_stream *tls_new(cuv_stream *carrier, cuv_tls_context *context, const cuv_own
 void tls_take_carrier(tls_stream *tls);
 /// Breaks the stream for `error`: what OpenSSL has to say (an alert) leaves, then the carrier closes. In tls.c.
 void tls_fail(tls_stream *tls, int error);
+/// Breaks it for `error` and resets the carrier: the peer does not listen. In tls.c.
+void tls_give_up(tls_stream *tls, int error);
 /// What waited for the handshake. In tls.c.
 void tls_opened(tls_stream *tls);
 

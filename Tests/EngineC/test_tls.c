@@ -3,6 +3,10 @@
 // On the test's one thread; who is refused and why is in test_tls_trust.c.
 #include "tls_support.h"
 
+#include <openssl/ssl.h>
+
+#include "tls_stream.h"
+
 static cuv_loop *loop;
 
 static cuv_tls_context *client_of(bool old) {
@@ -284,6 +288,53 @@ static void the_queue_is_the_carriers(void) {
     couple_end(&c);
 }
 
+static void ask_for_new_keys(party *p) {
+    tls_stream *tls = tls_of(p->stream);
+    CHECK_EQUAL(SSL_key_update(tls->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    CHECK_EQUAL(SSL_do_handshake(tls->ssl), 1);
+    CHECK_EQUAL(tls_leave(tls, false), 0);
+}
+
+// The server is given what the client has written; what it answers stays where it is.
+static void pass_up(couple *c) {
+    tap *from = c->ends[0];
+    tap_feed(c->ends[1], from->out + c->passed[0], from->out_count - c->passed[0], 0);
+    c->passed[0] = from->out_count;
+}
+
+// Whether it says something in between or not.
+static void who_has_keys_renewed_and_does_not_read_is_ended(bool talks) {
+    couple c;
+    open_couple(&c, false, 0);
+    size_t before = c.ends[1]->out_count;
+    c.ends[1]->blocked = true;
+    for (int i = 0; i < 20000 && !c.rests[1].gone; i++) {
+        ask_for_new_keys(&c.parties[0]);
+        if (talks) say(&c.parties[0], "x", false);
+        pass_up(&c);
+    }
+    CHECK(c.rests[1].gone);
+    CHECK_EQUAL(c.parties[1].status, CUV_E_LIMIT);
+    CHECK(c.rests[1].out_count - before < 128 * 1024);
+    couple_end(&c);
+}
+
+static void who_reads_may_have_keys_renewed_for_ever(void) {
+    couple c;
+    open_couple(&c, false, 0);
+    for (int i = 1; i <= 6000; i++) {
+        if (i % 1000 == 1) c.ends[1]->blocked = true;
+        ask_for_new_keys(&c.parties[0]);
+        pass_up(&c);
+        if (i % 1000 == 0) tap_unblock(c.ends[1]);
+    }
+    couple_run(&c, 0);
+    say(&c.parties[1], "still here", false);
+    couple_run(&c, 0);
+    expect(&c.parties[0], "still here");
+    couple_end(&c);
+}
+
 int main(void) {
     static const size_t steps[] = {0, 1, 2, 3, 5, 7, 64, 1000, 16384, 16389};
     loop = cuv_loop_new();
@@ -304,6 +355,9 @@ int main(void) {
     an_idle_stream_owns_no_buffer();
     a_broken_carrier_breaks_it();
     the_queue_is_the_carriers();
+    who_has_keys_renewed_and_does_not_read_is_ended(false);
+    who_has_keys_renewed_and_does_not_read_is_ended(true);
+    who_reads_may_have_keys_renewed_for_ever();
     end_loop(loop);
     return 0;
 }

@@ -44,9 +44,10 @@ int64_t cuv_tls_context_expiry(const cuv_tls_context *context);
 /// closes the other. The owner's on_open comes when the handshake is done and the peer is whom we want; writes before are queued. What fails
 /// is on_closed: a code of cuv_error_is_tls, or CUV_E_TIMEOUT after timeout_ms (0: no deadline).
 /// `name`: for a client whom it talks to, a host name or a numeric address: it is sent (RFC 6066 3, names only) and must be in the certificate
-/// (RFC 6125); sessions are resumed by it. NULL for a server.
+/// (RFC 6125), both without a dot at its end; sessions are resumed by it. NULL for a server.
 /// An end without close_notify is CUV_E_TRUNCATED. cuv_stream_shut sends a close_notify and ends the carrier's direction. It keeps no queue of its own
-/// once open, but for what waits for the end of the turn to become one record. NULL only without memory (the carrier stays the caller's).
+/// once open, but for what waits for the end of the turn to become one record. A peer that has TLS itself
+/// answer (RFC 8446 4.6.3) and does not read is CUV_E_LIMIT. NULL only without memory (the carrier stays the caller's).
 cuv_stream *cuv_tls_wrap(cuv_stream *carrier, cuv_tls_context *context, const char *name, uint64_t timeout_ms, const cuv_owner *owner, void *ctx);
 
 /// Whether a stream's bytes are protected: TLS, or a stream that runs on it.
