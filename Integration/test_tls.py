@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-# TLS on the ports of a node, towards it and towards services, with real clients: curl, openssl s_client and Python's ssl. What they
+# TLS on the ports of a node and towards it, with real clients: curl, openssl s_client and Python's ssl. What they
 # agree on, who is refused and how that is said. Certificates are made for the run; half closes are in test_tcp.py, run with --tls.
 
 import itertools
 import json
 import ssl
 import subprocess
-import threading
 import time
 
 import pytest
@@ -15,7 +14,7 @@ from harness.piko import Piko, listening
 from harness.usage import eventually
 from peer import http1, tls
 from peer.client import Client, fetch
-from peer.service import Service, reply
+from peer.service import reply
 from peer.wire import Wire, connect
 
 PORTS = ("proxy", "upstream", "admin")
@@ -265,104 +264,3 @@ def test_what_is_no_handshake_gets_an_alert(shielded):
         assert wire.read_to_end()[:1] == b"\x15"
     eventually(lambda: shielded.metric(FAILED["proxy"]) >= 1)
     assert listening(shielded.proxy) and shielded.running
-
-
-class SecureService(Service):
-    """A scripted service that speaks TLS."""
-
-    def __init__(self, context, **options):
-        self.context = context
-        self.names = []   # that the clients sent, None for none
-        context.sni_callback = lambda sock, name, context: self.names.append(name)
-        super().__init__(**options)
-
-    def run(self, conn):
-        try:
-            conn.sock = tls.TLSSocket(conn.sock, self.context, server=True)
-        except OSError:
-            return conn.close()
-        super().run(conn)
-
-
-@pytest.fixture
-def hidden(authority):
-    """A service behind TLS, for localhost."""
-    with SecureService(authority.server_context(authority.identity())) as service:
-        yield service
-        assert not service.errors, service.errors
-
-
-def listener(tmp_path, addr, **tls_keys):
-    path = tmp_path / "agent.yaml"
-    keys = "".join(f"      {key}: {value}\n" for key, value in tls_keys.items())
-    path.write_text(f"listeners:\n  - endpoint_id: web\n    addr: {addr}\n" + (f"    tls:\n{keys}" if keys else ""))
-    return path
-
-
-def start_agent(piko, node, path):
-    process = piko.start(type(node), "agent", piko.looped("agent", "start", "--config.path", path, "--connect.url", node.upstream_url, *piko.dialling))
-    piko.until(process, lambda: node.listeners("web") == 1)
-    return process
-
-
-def test_a_service_of_https_is_reached_by_tls(piko, authority, hidden, tmp_path):
-    node = piko.server()
-    start_agent(piko, node, listener(tmp_path, f"https://localhost:{hidden.port}/base", root_cas=authority.roots))
-    for round in range(3):
-        message = fetch(node.proxy, "web", "/x", "POST", body=b"y" * 100_000)
-        assert message.body == b"hello"
-        assert hidden.request().head.target == b"/base/x"
-    assert hidden.count == 1   # kept and used again
-
-
-@pytest.mark.parametrize("host, name", [("localhost", "localhost"), ("127.0.0.1", None)])
-def test_a_name_is_sent_and_an_address_is_not(piko, authority, hidden, tmp_path, host, name):
-    """RFC 6066 3: an address is no server name."""
-    node = piko.server()
-    start_agent(piko, node, listener(tmp_path, f"https://{host}:{hidden.port}", root_cas=authority.roots))
-    assert fetch(node.proxy, "web").body == b"hello"
-    assert hidden.names == [name]
-
-
-@pytest.mark.parametrize("scheme", ["http://", ""])
-def test_tls_of_a_plain_service_has_no_effect_and_that_is_said(piko, authority, service, tmp_path, scheme):
-    node = piko.server()
-    plain = start_agent(piko, node, listener(tmp_path, f"{scheme}{service.addr}", root_cas=authority.roots))
-    assert fetch(node.proxy, "web").status == 200
-    assert [line["key"] for line in plain.lines() if line["msg"] == "no effect without an https address"] == ["listeners[0].tls"]
-
-
-def test_a_service_that_is_not_trusted_is_not_reached(piko, hidden, tmp_path):
-    node = piko.server()
-    careful = start_agent(piko, node, listener(tmp_path, f"https://localhost:{hidden.port}"))
-    assert fetch(node.proxy, "web").status == 502
-    careful.wait_line(lambda line: line["msg"] == "service not reached" and "the peer's certificate" in line["error"])
-    assert hidden.requests.empty()
-
-
-@pytest.mark.parametrize("end", ["notified", "cut"])
-def test_a_service_that_ends_without_close_notify_harms_no_whole_answer(piko, authority, hidden, tmp_path, end):
-    """The answer to the next request comes by a fresh connection; an answer until the end of the connection counts only when it was notified."""
-    node = piko.server()
-    start_agent(piko, node, listener(tmp_path, f"https://localhost:{hidden.port}", root_cas=authority.roots))
-    arrived = threading.Event()
-
-    def handler(conn, head):
-        if head.target == b"/whole":
-            conn.reply(200, b"whole" * 2000)
-        else:
-            conn.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end")
-            arrived.wait(20)  # a reset may overtake what was sent before it
-        conn.sock.cut() if end == "cut" else conn.sock.shutdown(1)
-        conn.open = False
-
-    hidden.fresh(handler)
-    for _ in range(5):
-        assert fetch(node.proxy, "web", "/whole").body == b"whole" * 2000
-    with Client(node.proxy) as client:
-        client.request("web", "/open")
-        assert client.head().status == 200
-        assert client.wire.read_exact(len(b"until the end")) == b"until the end"
-        arrived.set()
-        assert client.wire.read_to_end() == b""
-        assert client.wire.how == ("end" if end == "notified" else "reset")
