@@ -83,6 +83,24 @@ def test_other_commands(run, words, error):
     assert run(*words.split()).error == error
 
 
+@pytest.mark.parametrize("words, flag, expected", [
+    ("server", "--upstream.auth.hmac-secret-key", "a secret"),
+    ("server", "--proxy.auth.rsa-public-key", "a PEM public key or certificate"),
+    ("server", "--admin.auth.jwks.endpoint", "an http, https or file URL"),
+    ("server", "--upstream.tls.client-cas", "a path"),
+    ("server", "--proxy.tls.client.root-cas", "a path"),
+    ("server", "--cluster.gossip.keys", "different keys of 32 bytes, each in 64 hex digits or in base64"),
+    ("server", "--config.path", "a path"),
+    ("agent http e 1", "--connect.token", "visible ASCII characters without blanks"),
+    ("agent tcp e 1", "--connect.token-file", "a path"),
+    ("forward 1 e", "--connect.token", "visible ASCII characters without blanks"),
+])
+def test_what_protects_something_is_never_empty(run, words, flag, expected):
+    """As with a variable that has no value: nothing starts without the protection that was meant."""
+    for given in ([flag, ""], [f"{flag}="]):
+        assert run(*words.split(), *given).error == f'{flag}: expected {expected}, got ""'
+
+
 def test_a_secret_is_not_shown(run):
     error = run("agent", "http", "e", "1", "--connect.token", "s3cret with a blank").error
     assert error == "--connect.token: expected visible ASCII characters without blanks"

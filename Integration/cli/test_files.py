@@ -89,6 +89,34 @@ def test_variables_are_put_in_only_where_asked_for(run, file):
     assert '""' in server(run, file, "proxy:\n  timeout: \"$PIKO_TEST_NONE\"\n", "--config.expand-env").error
 
 
+@pytest.mark.parametrize("text, name", [
+    ('proxy: {auth: {hmac_secret_key: "$PIKO_TEST_NONE"}}\n', "proxy.auth.hmac_secret_key"),
+    ("proxy:\n  auth:\n    hmac_secret_key: $PIKO_TEST_NONE\n", "proxy.auth.hmac_secret_key"),
+    ("upstream:\n  auth:\n    hmac_secret_key:\n", "upstream.auth.hmac_secret_key"),
+    ("admin: {auth: {rsa_public_key: null}}\n", "admin.auth.rsa_public_key"),
+    ("proxy: {auth: {jwks: {endpoint: '${PIKO_TEST_NONE}'}}}\n", "proxy.auth.jwks.endpoint"),
+    ("proxy: {auth: {hmac_secret_key: s, audience: ''}}\n", "proxy.auth.audience"),
+    ("upstream: {tenants: [{id: a, auth: {hmac_secret_key: '$PIKO_TEST_NONE'}}]}\n", "upstream.tenants[0].auth.hmac_secret_key"),
+    ("upstream: {tenants: [{id: a, auth: {hmac_secret_key: s, ecdsa_public_key: ~}}]}\n", "upstream.tenants[0].auth.ecdsa_public_key"),
+    ("upstream: {tls: {cert: c, key: k, client_cas: '$PIKO_TEST_NONE'}}\n", "upstream.tls.client_cas"),
+    ("upstream: {tls: {cert: '$PIKO_TEST_NONE', key: '$PIKO_TEST_NONE'}}\n", "upstream.tls.cert"),
+    ("proxy: {tls: {client: {root_cas: }}}\n", "proxy.tls.client.root_cas"),
+    ("cluster: {gossip: {keys: [$PIKO_TEST_NONE]}}\n", "cluster.gossip.keys"),
+    ("cluster: {gossip: {keys: ['$PIKO_TEST_NONE']}}\n", "cluster.gossip.keys"),
+    ("cluster: {gossip: {keys: }}\n", "cluster.gossip.keys"),
+])
+def test_what_protects_something_is_never_empty(run, file, text, name):
+    """Nor null, as it stands or because a variable has no value: a node that starts would ask nobody."""
+    error = server(run, file, text, "--config.expand-env").error
+    assert re.fullmatch(rf'piko\.yaml:\d: {re.escape(name)}: expected .*, got ""', error), error
+
+
+def test_an_empty_flag_does_not_take_away_what_the_file_has(run, file):
+    key = "0b" * 32
+    assert server(run, file, f"cluster: {{gossip: {{keys: ['{key}']}}}}\n", "--cluster.gossip.keys", "").error.startswith("--cluster.gossip.keys: expected ")
+    assert server(run, file, "proxy: {auth: {hmac_secret_key: s}}\n", "--proxy.auth.hmac-secret-key", "").error.startswith("--proxy.auth.hmac-secret-key: expected ")
+
+
 def test_a_whole_file_of_a_server_works(piko, tmp_path):
     ports = [free_port() for _ in range(4)]
     (tmp_path / "server.yaml").write_text(f"""

@@ -22,6 +22,8 @@ public struct ConfigurationKey<Root> {
     let isList: Bool
     /// Has a value of its own, so it can be a flag; a list of mappings cannot.
     let isValue: Bool
+    /// Given with nothing behind it, it is as good as left out (ValueType).
+    let takesNothing: Bool
     /// The value that a `Root` has, as text.
     let written: (Root) -> String
     /// Takes the texts of a flag or of a file's scalar or list. `name` is what errors call the key.
@@ -45,12 +47,13 @@ extension ConfigurationKey {
         placeholder = type.placeholder
         isList = type.isList
         isValue = true
+        takesNothing = type.takesNothing
         written = { type.write($0[keyPath: place]) }
         content = KeyContent(place, type)
         assign = { (root: inout Root, texts: [String], name: String) throws(ConfigurationError) in
             guard let value = type.read(texts) else {
                 let shown = texts.joined(separator: ",")
-                if type.isSecret { throw ConfigurationError("\(name): expected \(type.expected)") }
+                if type.isSecret, !shown.isEmpty { throw ConfigurationError("\(name): expected \(type.expected)") }
                 throw .expected(type.expected, at: name, got: shown)
             }
             root[keyPath: place] = value
@@ -66,6 +69,7 @@ extension ConfigurationKey {
         placeholder = "LIST"
         isList = true
         isValue = false
+        takesNothing = true
         written = { _ in "" }
         content = KeyContent(place, of: keys)
         assign = { (_: inout Root, _: [String], name: String) throws(ConfigurationError) in
@@ -89,7 +93,7 @@ extension ConfigurationKey {
         let written = written
         var key = ConfigurationKey<Outer>(
             path: name.isEmpty ? path : "\(name).\(path)", help: help, support: support, isLive: isLive,
-            placeholder: placeholder, isList: isList, isValue: isValue,
+            placeholder: placeholder, isList: isList, isValue: isValue, takesNothing: takesNothing,
             written: { written($0[keyPath: place]) },
             assign: { (outer: inout Outer, texts: [String], name: String) throws(ConfigurationError) in
                 try assign(&outer[keyPath: place], texts, name)

@@ -55,8 +55,10 @@ public struct FileReader<Root> {
 
     private func assign(_ node: ConfigurationNode, to key: ConfigurationKey<Root>, in root: inout Root) throws(ConfigurationError) {
         switch node.content {
-        case .null:
+        case .null where key.takesNothing:
             return
+        case .null:
+            try key.assign(&root, key.isList ? [] : [""], name(key.path))
         case .scalar(let text) where !key.isList:
             try key.assign(&root, [text], name(key.path))
         case .list(let nodes) where key.isList:

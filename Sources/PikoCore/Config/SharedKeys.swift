@@ -37,11 +37,14 @@ enum SharedKeys {
 
     static var auth: [ConfigurationKey<AuthConfiguration>] {
         let keys: [ConfigurationKey<AuthConfiguration>] = [
-            .init("hmac_secret_key", \.hmacSecretKey, .secret, "Secret that verifies tokens signed with HS256, HS384 or HS512."),
-            .init("rsa_public_key", \.rsaPublicKey, .secret, "PEM public key that verifies tokens signed with RS256, RS384 or RS512."),
-            .init("ecdsa_public_key", \.ecdsaPublicKey, .secret, "PEM public key that verifies tokens signed with ES256, ES384 or ES512."),
-            .init("audience", \.audience, .text, "The audience that a token must be for."),
-            .init("issuer", \.issuer, .text, "The issuer that a token must be from."),
+            .init("hmac_secret_key", \.hmacSecretKey, .secret("a secret"), "Secret that verifies tokens signed with HS256, HS384 or HS512."),
+            .init("rsa_public_key", \.rsaPublicKey, .secret("a PEM public key or certificate"), "PEM public key that verifies tokens signed with RS256, RS384 or RS512."),
+            .init(
+                "ecdsa_public_key", \.ecdsaPublicKey, .secret("a PEM public key or certificate"),
+                "PEM public key that verifies tokens signed with ES256, ES384 or ES512."
+            ),
+            .init("audience", \.audience, .text.neverEmpty("an audience"), "The audience that a token must be for."),
+            .init("issuer", \.issuer, .text.neverEmpty("an issuer"), "The issuer that a token must be from."),
             .init(
                 "disable_disconnect_on_expiry", \.disableDisconnectOnExpiry, .boolean,
                 "Keep a connection whose token has expired since it began."
@@ -54,7 +57,7 @@ enum SharedKeys {
 
     private static var jwks: [ConfigurationKey<JWKSConfiguration>] {
         [
-            .init("endpoint", \.endpoint, .text, "Where the JSON Web Key Set is: an http, https or file URL. Excludes the other keys."),
+            .init("endpoint", \.endpoint, .text.neverEmpty("an http, https or file URL"), "Where the JSON Web Key Set is: an http, https or file URL. Excludes the other keys."),
             .init("cache_ttl", \.cacheTTL, .duration, "How long the key set is used before it is read again. 0: 1h."),
             .init("timeout", \.timeout, .positiveDuration, "How long reading the key set may take."),
         ]

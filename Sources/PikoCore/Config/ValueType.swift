@@ -7,13 +7,25 @@ public struct ValueType<Value: Equatable> {
     /// The placeholder in help, such as "DURATION". Empty for a boolean, which needs no value.
     let placeholder: String
     /// What an error says: "expected …".
-    let expected: String
+    private(set) var expected: String
     /// From all texts that were given: one for a scalar, any number for a list. nil: not such a value.
-    let read: ([String]) -> Value?
+    private(set) var read: ([String]) -> Value?
     /// The text that reads back as the value; empty for none.
     let write: (Value) -> String
     var isList = false
     var isSecret = false
+    /// A key that is given with nothing behind it (an empty text or list, in a file also null) is as good as left out.
+    private(set) var takesNothing = true
+
+    /// The same, but given with nothing behind it a mistake: of keys that protect something, or a variable without a value would take the
+    /// protection away unseen.
+    func neverEmpty(_ expected: String? = nil) -> Self {
+        var type = self
+        type.expected = expected ?? self.expected
+        type.takesNothing = false
+        type.read = { [read] texts in texts.contains { !$0.isEmpty } ? read(texts) : nil }
+        return type
+    }
 
     private init(
         _ placeholder: String, _ expected: String, read: @escaping (String) -> Value?, write: @escaping (Value) -> String
@@ -42,13 +54,13 @@ extension ValueType<Bool> {
 extension ValueType<String> {
     static var text: Self { Self("TEXT", "a text", read: { $0 }, write: { $0 }) }
 
-    static var path: Self { Self("FILE", "a path", read: { $0 }, write: { $0 }) }
+    static var path: Self { Self("FILE", "a path", read: { $0 }, write: { $0 }).neverEmpty() }
 
     /// What becomes a header's value: no blanks, no controls. Never shown in an error.
     static var token: Self {
         var type = Self("TOKEN", "visible ASCII characters without blanks", read: { Self.visible($0) ? $0 : nil }, write: { $0 })
         type.isSecret = true
-        return type
+        return type.neverEmpty()
     }
 
     /// A node's id, or the beginning of one. Heads have lists of them, so a comma would make two of one.
@@ -58,8 +70,8 @@ extension ValueType<String> {
     }
 
     /// A key or PEM text. Never shown in an error.
-    static var secret: Self {
-        var type = text
+    static func secret(_ expected: String) -> Self {
+        var type = text.neverEmpty(expected)
         type.isSecret = true
         return type
     }
@@ -131,7 +143,7 @@ extension ValueType<[GossipSecret]> {
         let expected = "different keys of 32 bytes, each in 64 hex digits or in base64"
         var type = Self.list("KEYS", expected, read: read) { $0.map(\.text).joined(separator: ",") }
         type.isSecret = true
-        return type
+        return type.neverEmpty()
     }
 }
 

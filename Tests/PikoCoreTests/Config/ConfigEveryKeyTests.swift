@@ -11,8 +11,8 @@ struct ConfigEveryKeyTests {
     private static let cases: [String: (good: String, bad: [String])] = [
         "": ("true", ["yes", "2", ""]),
         "TEXT": ("some text", []),
-        "FILE": ("/some/file", []),
-        "TOKEN": ("abc", ["a b", "a\nb", "é"]),
+        "FILE": ("/some/file", [""]),
+        "TOKEN": ("abc", ["", "a b", "a\nb", "é"]),
         "ID": ("abc", ["a b", "a\tb"]),
         "STATUS": ("left", ["gone", ""]),
         "ENDPOINT": ("my-endpoint", ["", "a/b", "..", "a b", "ü"]),
@@ -73,7 +73,7 @@ struct ConfigEveryKeyTests {
         var root = root
         let byFlag = message { () throws(ConfigurationError) in try apply("\(key.flag)=\(text)", keys, &root) }
         #expect(byFlag?.hasPrefix("\(key.flag): expected ") == true, "\(key.flag)=\(text): \(byFlag ?? "taken")")
-        let file = node(text, at: key.path, isList: false)
+        let file = node(text, at: key.path, isList: key.isList)
         let inFile = message { () throws(ConfigurationError) in try FileReader(keys).read(file, into: &root) }
         #expect(inFile?.hasPrefix("\(key.path): expected ") == true, "\(key.path): \(text): \(inFile ?? "taken")")
         #expect(byFlag?.contains("\n") == false && inFile?.contains("\n") == false, "\(key.path)")
@@ -97,6 +97,58 @@ struct ConfigEveryKeyTests {
         try check(BenchConfiguration.keys, BenchConfiguration())
         try check(TestClusterConfiguration.keys, TestClusterConfiguration())
         try check(StatusConfiguration.keys + [StatusConfiguration.statusKey], StatusConfiguration())
+    }
+
+    private static let protection =
+        ["auth.hmac_secret_key", "auth.rsa_public_key", "auth.ecdsa_public_key", "auth.audience", "auth.issuer", "auth.jwks.endpoint"]
+        + ["tls.cert", "tls.key", "tls.client_cas", "tls.client.cert", "tls.client.key", "tls.client.root_cas"]
+
+    private func nothing(_ key: String) -> ConfigurationNode {
+        key.split(separator: ".").reversed().reduce(ConfigurationNode(.null, line: 1)) { inner, name in
+            ConfigurationNode(.mapping([.init(key: String(name), line: 1, value: inner)]), line: 1)
+        }
+    }
+
+    /// Given with nothing behind them by a flag, in a file, and as null there.
+    private func refuseNothing<Root>(_ keys: [ConfigurationKey<Root>], _ root: Root, _ paths: [String]) {
+        #expect(keys.filter { !$0.takesNothing }.map(\.path).sorted() == paths.sorted())
+        for key in keys where !key.takesNothing {
+            refuses(key, "", keys, root)
+            var root = root
+            let said = message { () throws(ConfigurationError) in try FileReader(keys).read(nothing(key.path), into: &root) }
+            #expect(said?.hasPrefix("\(key.path): expected ") == true && said?.hasSuffix(#", got """#) == true, "\(key.path): \(said ?? "taken")")
+        }
+    }
+
+    @Test("keys: one that protects something is never given with nothing behind it")
+    func neverEmpty() {
+        let ports = ["proxy", "upstream", "admin"].flatMap { port in Self.protection.map { "\(port).\($0)" } }
+        refuseNothing(ServerConfiguration.keys, ServerConfiguration(), ports + ["cluster.gossip.keys"])
+        let connect = ["token", "token_file", "tls.cert", "tls.key", "tls.root_cas"].map { "connect.\($0)" }
+        refuseNothing(AgentConfiguration.keys, AgentConfiguration(), connect)
+        refuseNothing(ForwardConfiguration.keys, ForwardConfiguration(), connect)
+        refuseNothing(ListenerConfiguration.keys, ListenerConfiguration(), ["tls.cert", "tls.key", "tls.root_cas"])
+        refuseNothing(FileOptions.keys, FileOptions(), ["path"])
+    }
+
+    @Test("keys: of a tenant too, by the tenant's place")
+    func tenants() {
+        let secret = ConfigurationNode(.mapping([.init(key: "hmac_secret_key", line: 3, value: ConfigurationNode(.scalar(""), line: 3))]), line: 3)
+        let tenant = ConfigurationNode(.mapping([.init(key: "auth", line: 3, value: secret)]), line: 2)
+        let list = ConfigurationNode(.mapping([.init(key: "tenants", line: 1, value: ConfigurationNode(.list([tenant]), line: 2))]), line: 1)
+        let file = ConfigurationNode(.mapping([.init(key: "upstream", line: 1, value: list)]), line: 1)
+        var root = ServerConfiguration()
+        let said = message { () throws(ConfigurationError) in try FileReader(ServerConfiguration.keys).read(file, into: &root) }
+        #expect(said == #"upstream.tenants[0].auth.hmac_secret_key: expected a secret, got """#)
+    }
+
+    @Test("keys: an empty list by a flag does not win over the file's secrets: it is refused")
+    func flagOverFile() throws {
+        var root = ServerConfiguration()
+        let file = node(String(repeating: "a", count: 64), at: "cluster.gossip.keys", isList: true)
+        try FileReader(ServerConfiguration.keys).read(file, into: &root)
+        let said = message { () throws(ConfigurationError) in try apply("--cluster.gossip.keys=", ServerConfiguration.keys, &root) }
+        #expect(said?.hasPrefix("--cluster.gossip.keys: expected different keys") == true && root.cluster.gossip.keys.count == 1)
     }
 
     private func elements(_ key: ConfigurationKey<ServerConfiguration>) -> (String, String) {

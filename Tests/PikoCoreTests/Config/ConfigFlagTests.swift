@@ -106,10 +106,10 @@ struct ConfigFlagTests {
         }
         #expect(try read("\(hex),\(base64)").map(\.bytes) == [[UInt8](repeating: 10, count: 32), [UInt8](repeating: 255, count: 32)])
         #expect(try read(String(base64.dropLast())).first?.bytes == [UInt8](repeating: 255, count: 32))
-        for wrong in ["", "s3cret", String(hex.dropLast()), hex + "0", "g" + hex.dropFirst(), base64 + "=", base64.dropFirst() + "", "\(hex),\(hex.uppercased())", String(repeating: "/", count: 42) + "9="] {
+        for wrong in ["s3cret", String(hex.dropLast()), hex + "0", "g" + hex.dropFirst(), base64 + "=", base64.dropFirst() + "", "\(hex),\(hex.uppercased())", String(repeating: "/", count: 42) + "9="] {
             do {
-                let keys = try read(wrong)
-                #expect(wrong.isEmpty && keys.isEmpty, "\(wrong)")
+                _ = try read(wrong)
+                Issue.record("taken: \(wrong)")
             } catch let error as ConfigurationError {
                 #expect(error.message == "--cluster.gossip.keys: expected different keys of 32 bytes, each in 64 hex digits or in base64")
             }
