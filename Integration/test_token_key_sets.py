@@ -153,6 +153,42 @@ def test_a_hangup_keeps_the_keys_of_an_issuer_that_is_down(site, tmp_path):
     assert ask(signed(A, "a", piko={"endpoints": ["web"]})).status == 200
 
 
+@pytest.mark.parametrize("content, expected", [(None, "a file that can be read, got"), (b"<html>", "a JSON Web Key Set in"), (b'{"keys":[]}', "a key of RSA")])
+def test_a_hangup_that_names_a_file_without_keys_changes_nothing(piko, service, tmp_path, content, expected):
+    """As at the start: it is refused by its key, and the tokens of before stay good."""
+    piko.tokens = None
+    file, keys = tmp_path / "server.yaml", tmp_path / "keys.json"
+    file.write_text(f"proxy: {{auth: {{hmac_secret_key: '{SECRET}'}}}}")
+    node = piko.server("--config.path", file)
+    piko.agent("http", node, "web", service.addr)
+    old = bearer(token())
+    assert fetch(node.proxy, "web", headers=[old]).status == 200
+    if content is not None:
+        keys.write_bytes(content)
+    file.write_text(f"proxy: {{auth: {{jwks: {{endpoint: 'file://{keys}'}}}}, timeout: 7s}}")
+    node.signal(signal.SIGHUP)
+    line = node.wait_line(lambda line: line["msg"] == "configuration not changed")
+    assert line["level"] == "error" and line["error"].startswith(f"proxy.auth.jwks.endpoint: expected {expected}")
+    assert fetch(node.proxy, "web", headers=[old]).status == 200
+    assert fetch(node.proxy, "web", headers=[bearer(token({"iss": "new to the node"}))]).status == 200
+    keys.write_bytes(key_set(a=A))
+    node.signal(signal.SIGHUP)
+    applied = node.wait_line(lambda line: line["msg"] == "configuration read again")["applied"]
+    assert "proxy.auth.jwks.endpoint" in applied and "proxy.timeout" in applied
+    assert fetch(node.proxy, "web", headers=[bearer(signed(A, "a"))]).status == 200
+    assert error(fetch(node.proxy, "web", headers=[old])) == (401, "invalid token")
+
+
+def test_a_hangup_looks_at_a_tenants_key_set_too(piko, tmp_path):
+    file = tmp_path / "server.yaml"
+    file.write_text("{}")
+    node = piko.server("--config.path", file)
+    file.write_text("upstream: {tenants: [{id: a, auth: {jwks: {endpoint: 'file:///nowhere'}}}]}")
+    node.signal(signal.SIGHUP)
+    line = node.wait_line(lambda line: line["msg"] == "configuration not changed")
+    assert line["error"] == 'upstream.tenants[0].auth.jwks.endpoint: expected a file that can be read, got "/nowhere"'
+
+
 def test_keys_stay_while_the_issuer_is_down(site):
     with Issuer(key_set(a=A)) as issuer:
         ask = site(issuer.url, "--proxy.auth.jwks.cache-ttl", "1s")

@@ -21,7 +21,9 @@ struct Forward: ParsableCommand {
 
     static func run(_ load: @escaping () throws -> Loaded<ForwardConfiguration>) throws -> Never {
         let configuration = try StayingCommand.configuration(
-            ForwardConfiguration.keys, logging: \.log, check: { (configuration, log) throws(ConfigurationError) in try NamedFiles.check(configuration, log: log) },
+            ForwardConfiguration.keys, logging: \.log,
+            check: { (configuration, log) throws(ConfigurationError) in try NamedFiles.check(configuration, log: log) },
+            checkAgain: { (configuration) throws(ConfigurationError) in try NamedFiles.checkTokens(configuration) },
             load: load)
         throw CommandExit.code(ForwardProcess(configuration: configuration).run())
     }

@@ -22,7 +22,9 @@ struct ServerRun: ParsableCommand {
     func run() throws {
         let arguments = self.arguments
         let configuration = try StayingCommand.configuration(
-            ServerConfiguration.keys, logging: \.log, check: { (configuration, log) throws(ConfigurationError) in try NamedFiles.check(configuration, log: log) }
+            ServerConfiguration.keys, logging: \.log,
+            check: { (configuration, log) throws(ConfigurationError) in try NamedFiles.check(configuration, log: log) },
+            checkAgain: { (configuration) throws(ConfigurationError) in try NamedFiles.checkTokens(configuration) }
         ) { try Self.load(arguments) }
         ParentWatch.start()
         throw CommandExit.code(ServerProcess(configuration: configuration).run())

@@ -10,10 +10,12 @@ enum StayingCommand {
     /// - Parameters:
     ///   - logging: where the configuration says what is logged.
     ///   - check: looks at what the configuration names, before anything starts.
+    ///   - checkAgain: the part of it that a configuration read later has to pass, too.
     ///   - load: reads flags and file, and checks what they say.
     static func configuration<Configuration>(
         _ keys: [ConfigurationKey<Configuration>], logging: KeyPath<Configuration, LogConfiguration>,
         check: (Configuration, Log) throws(ConfigurationError) -> Void = { _, _ in },
+        checkAgain: @escaping (Configuration) throws(ConfigurationError) -> Void = { _ in },
         load: @escaping () throws -> Loaded<Configuration>
     ) throws -> LiveConfiguration<Configuration> {
         let loaded = try load()
@@ -22,7 +24,9 @@ enum StayingCommand {
         try loaded.endIfOnlyChecked()
         return LiveConfiguration(loaded.configuration, keys: keys, logging: logging, log: log) { () throws(ConfigurationError) in
             do {
-                return try load().configuration
+                let configuration = try load().configuration
+                try checkAgain(configuration)
+                return configuration
             } catch let error as ConfigurationError {
                 throw error
             } catch {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Whether the files that a configuration names are there and are what they should be, before anything starts: certificates, tokens, key sets.
+// Tokens and key sets are looked at before a new configuration takes effect, too; not certificates, which may be in the middle of an exchange.
 // Main thread: reading files may block. Nothing of it is kept; what becomes of a file later is its reader's matter.
 
 import PikoClient
@@ -9,6 +10,11 @@ import PikoCore
 public enum NamedFiles {
     public static func check(_ configuration: ServerConfiguration, log: Log) throws(ConfigurationError) {
         _ = try ServerTLS(configuration, TLSStore(log: log), log: log)
+        try checkTokens(configuration)
+    }
+
+    /// Only what tokens are verified by.
+    public static func checkTokens(_ configuration: ServerConfiguration) throws(ConfigurationError) {
         try check(configuration.proxy.auth, "proxy.auth")
         try check(configuration.upstream.auth, "upstream.auth")
         try check(configuration.admin.auth, "admin.auth")
@@ -20,11 +26,21 @@ public enum NamedFiles {
         _ = try AgentTLS(configuration, store)
         // Of a URL of http they have no effect, and are checked all the same.
         if configuration.connect.tls != ClientTLSConfiguration() { _ = try store.client(configuration.connect.tls, "connect.tls") }
+        try checkTokens(configuration)
+    }
+
+    /// Only the token's.
+    public static func checkTokens(_ configuration: AgentConfiguration) throws(ConfigurationError) {
         try check(token: configuration.connect.tokenFile)
     }
 
     public static func check(_ configuration: ForwardConfiguration, log: Log) throws(ConfigurationError) {
         _ = try TLSStore(log: log).client(configuration.connect.tls, "connect.tls")
+        try checkTokens(configuration)
+    }
+
+    /// Only the token's.
+    public static func checkTokens(_ configuration: ForwardConfiguration) throws(ConfigurationError) {
         try check(token: configuration.connect.tokenFile)
     }
 
