@@ -25,6 +25,7 @@ class Gate:
         self.asked = 0
         self.sessions = []
         self.resumed = []  # for each handshake whether it was
+        self.serials = []  # of the certificates that were shown, each handshake's
         self.plain = 0
         self.wires = []
         threading.Thread(target=self.accept, daemon=True).start()
@@ -43,6 +44,8 @@ class Gate:
             if self.context:
                 near.sock = TLSSocket(near.sock, self.context, server=True)
                 self.resumed.append(near.sock.tls.session_reused)
+                if shown := near.sock.tls.getpeercert():
+                    self.serials.append(shown["serialNumber"].lstrip("0"))
             first = near.read_some()
             if first.startswith(SESSION):
                 self.asked += 1
@@ -81,6 +84,12 @@ class Gate:
         for wire in (wire for session in sessions for wire in session):
             with contextlib.suppress(OSError):  # the thread that passes bytes on has seen the other's end and closed this one
                 wire.reset()
+
+    def drop(self):
+        """Ends all that is open; goes on listening."""
+        wires, self.wires = self.wires, []
+        for wire in wires:
+            wire.close()
 
     def close(self):
         self.listener.close()
