@@ -224,6 +224,7 @@ def test_requests_wait_for_a_set_that_is_being_read(site):
             client.close()
 
 
+@pytest.mark.plain("its four thousand handshakes would take longer than the set may")
 def test_more_tokens_than_may_wait_for_a_set_are_told_to_come_again(site):
     """4,096 may, and each has its answer by the set; those beyond had theirs before."""
     most, more = 4096, 20
