@@ -64,24 +64,25 @@ test-engine:
 	$(call section,the engine's C tests under ThreadSanitizer)
 	Tests/EngineC/run tsan
 
-# What measures CPU, memory or latency runs by itself, behind the rest.
+# What measures CPU, memory or latency runs by itself, behind the rest: plainly with one loop, and with TLS and tokens with two. With four loops it is a part of
+# `make test-long`. The rest waits more than it computes, so it runs four at a time.
 test-integration:
 	$(SWIFT) build -c release --product HeadDump
 	$(call section,whole processes with one loop)
-	$(PYTEST) --loops 1 -m "not alone" -n 2 --dist loadfile
+	$(PYTEST) --loops 1 -m "not alone" -n 4 --dist loadfile
 	$(PYTEST) --loops 1 -m alone
 	$(call section,whole processes with four loops)
-	$(PYTEST) --loops 4 -m "not alone" -n 2 --dist loadfile --ignore Integration/differential
-	$(PYTEST) --loops 4 -m alone
+	$(PYTEST) --loops 4 -m "not alone" -n 4 --dist loadfile --ignore Integration/differential
 	$(call section,whole processes with TLS and tokens everywhere)
-	$(PYTEST) --loops 2 --tls --tokens -m "not alone" -n 2 --dist loadfile --ignore Integration/differential
-	$(PYTEST)/cluster --loops 2 --tls --tokens -m alone
+	$(PYTEST) --loops 2 --tls --tokens -m "not alone" -n 4 --dist loadfile --ignore Integration/differential
+	$(PYTEST) --loops 2 --tls --tokens -m alone
 
-# An hour: what lasts for minutes by its nature, and the soak.
+# Over an hour: what lasts for minutes by its nature, the soak, and what measures with four loops.
 test-long: build
 	@scripts/install-deps test
 	$(PYTEST) --loops 1 -m long
 	$(PYTEST) --loops 4 -m "long and not alone" -n 2
+	$(PYTEST) --loops 4 -m alone
 
 # Each target runs so many seconds, two at a time.
 fuzz:

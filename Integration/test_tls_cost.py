@@ -43,6 +43,8 @@ def growth(piko, authority, tmp_path, ports):
 
 
 @pytest.mark.alone
+@pytest.mark.plain("it compares tunnels with TLS and without")
+@pytest.mark.tokenless("its ports have no tokens, so that the tunnels are all there is")
 def test_an_idle_tunnel_over_tls_costs_at_most_24_kib_more(piko, authority, tmp_path):
     plain, secured = growth(piko, authority, tmp_path, []), growth(piko, authority, tmp_path, ["upstream"])
     more = [over - under for over, under in zip(secured, plain)]

@@ -6,7 +6,7 @@ import pathlib
 import ssl
 import subprocess
 
-NAMES = "DNS:localhost,DNS:*.example.com,IP:127.0.0.1,IP:::1"
+NAMES = "DNS:localhost,DNS:*.example.com,IP:127.0.0.1,IP:::1,IP:10.77.0.1"  # the last is Namespaces.HUB
 EC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 RSA = ["-newkey", "rsa:2048", "-nodes"]
 
