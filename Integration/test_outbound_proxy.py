@@ -189,12 +189,17 @@ def failure(process):
     return lines[0]["error"]
 
 
-@pytest.mark.parametrize("login", ["", "me:wrong@", "nobody@"])
-def test_a_proxy_that_wants_a_password_is_said_clearly(piko, tinyproxy, squid, login):
-    for place in (tinyproxy(auth=True).addr, f"127.0.0.1:{squid.port}"):
+WANTED = "status 407: it wants a user and a password, or other ones"
+UNAUTHORIZED = "refused with status 401: Unauthorized"
+
+
+@pytest.mark.parametrize("login, by_tinyproxy", [("", WANTED), ("me:wrong@", UNAUTHORIZED), ("nobody@", UNAUTHORIZED)], ids=["none", "wrong", "unknown"])
+def test_a_proxy_that_wants_a_password_is_said_clearly(piko, tinyproxy, squid, login, by_tinyproxy):
+    """tinyproxy answers to a wrong one as if it were the server, by 401."""
+    for place, said in (tinyproxy(auth=True).addr, by_tinyproxy), (f"127.0.0.1:{squid.port}", WANTED):
         run = piko.run("agent", "http", "web", "1", "--connect.proxy-url", f"http://{login}{place}", env=env())
         assert run.child.returncode == 1
-        assert failure(run) in (f"proxy {place}: status 407: it wants a user and a password, or other ones", f"proxy {place}: refused with status 401: Unauthorized")
+        assert failure(run) == f"proxy {place}: {said}"
         assert "wrong" not in run.log
 
 

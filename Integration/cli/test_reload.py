@@ -11,6 +11,7 @@ import pytest
 from harness.piko import listening
 from harness.ports import free_port
 from harness.process import PikoProcess
+from harness.tokens import soon, token
 from harness.usage import eventually
 from peer.client import Client, fetch
 
@@ -188,45 +189,25 @@ def test_an_agents_listeners_change(piko, told, held):
     assert fetch(node.proxy, "web", "/").status == 200
 
 
-def test_an_agents_token_changes_for_the_dials_to_come(piko, told, service):
-    piko.tokens = None  # the file's is what counts
-    node = piko.server("--log.level", "debug")
+def test_an_agents_token_changes_for_the_dials_to_come(piko, told, service, tmp_path):
+    """The tunnel that there is stays until its token expires; whoever dials with that one again is refused."""
+    piko.tokens = None  # the files' are what counts
+    keys = tmp_path / "server.yaml"
+    keys.write_text("upstream: {tenants: [{id: red, auth: {hmac_secret_key: of red}}, {id: blue, auth: {hmac_secret_key: of blue}}]}\n")
+    node = piko.server("--config.path", keys)
     text = f"listeners: [{{endpoint_id: web, addr: '{service.addr}'}}]\n"
-    told.write(text)
+    old, new = token(key="of red", exp=soon(3)), token(key="of blue")
+    told.write(text + f"connect: {{token: {old}, tenant_id: red}}\n")
     told.process = piko.start(
         PikoProcess, "agent", piko.looped("agent", "start", "--config.path", told.path, "--connect.url", node.upstream_url, *piko.dialling))
     eventually(lambda: node.listeners("web") == 1, 10)
-    assert told.reload(text + "connect: {token: abc, tenant_id: t}\n")["applied"] == "connect.token, connect.tenant_id"
-    assert "abc" not in told.process.log
-
-
-@pytest.mark.parametrize("content, expected", [(None, "a file that can be read, got"), ("", "a token of visible ASCII"), ("a b", "a token of visible ASCII")])
-def test_a_token_file_that_is_none_changes_nothing(piko, told, service, tmp_path, content, expected):
-    """Of an agent and of a forward: what they had stays, and the next file that is right is taken."""
-    piko.tokens = None
-    node = piko.server()
-    file = tmp_path / "token"
-    addr = f"127.0.0.1:{free_port()}"
-    commands = {
-        "agent": f"listeners: [{{endpoint_id: web, addr: '{service.addr}', protocol: tcp}}]\n",
-        "forward": f"ports: [{{addr: '{addr}', endpoint_id: web}}]\n",
-    }
-    for command, text in commands.items():
-        url = node.upstream_url if command == "agent" else node.proxy_url
-        text += f"connect: {{url: '{url}'}}\ngrace_period: {{time}}\n"
-        told.write(text.replace("{time}", "20s"))
-        told.process = piko.start(PikoProcess, command, piko.looped(command, "start", "--config.path", told.path, *piko.dialling))
-        told.process.wait_line(lambda line: line["msg"] in ("agent started", "forwarding"))
-        file.unlink(missing_ok=True)
-        if content is not None:
-            file.write_text(content)
-        changed = text.replace("{time}", "21s").replace("connect: {", f"connect: {{token_file: '{file}', ")
-        line = told.reload(changed)
-        assert line["msg"] == "configuration not changed" and line["error"].startswith(f"connect.token_file: expected {expected}")
-        file.write_text("abc")
-        assert {"connect.token_file", "grace_period"} <= set(told.reload()["applied"].split(", "))
-    eventually(lambda: node.listeners("web") == 1, 10)
-    assert fetch(addr, "any", "/").status == 200
+    assert told.reload(text + f"connect: {{token: {new}, tenant_id: blue}}\n")["applied"] == "connect.token, connect.tenant_id"
+    assert node.listeners("web") == 1
+    node.wait_line(lambda line: line["msg"] == "upstream token expired")
+    eventually(lambda: len([line for line in node.lines() if line["msg"] == "upstream connected"]) == 2 and node.listeners("web") == 1)
+    assert fetch(node.proxy, "web").body == b"hello"
+    assert node.metric('piko_upstreams_refused_total{status="401"}') == 0
+    assert old not in told.process.log and new not in told.process.log
 
 
 def test_a_forwards_server_changes(piko, told, service):
