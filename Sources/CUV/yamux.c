@@ -7,10 +7,13 @@
 #include "yamux_parts.h"
 
 enum { DEFAULT_STREAMS = 65536, DEFAULT_UNACKNOWLEDGED = 256 };
-enum { DEFAULT_WINDOW = 16 << 20, DEFAULT_SESSION_WINDOW = 64 << 20 };
+enum { DEFAULT_WINDOW = 16 << 20, DEFAULT_SESSION_WINDOW = 64 << 20, PROCESS_WINDOW = 512 << 20 };
 // A dead peer is noticed within 5 s at both ends, and not much sooner: one that lacks a processor for seconds is not dead. Either end's
 // ping is a sign of life to the other, so one that asks is enough.
 enum { SERVER_PING_MS = 2400, SERVER_TIMEOUT_MS = 2400, CLIENT_PING_MS = 2800, CLIENT_TIMEOUT_MS = 2000 };
+
+/// Of all sessions, on whichever loop.
+static yamux_budget budget = {PROCESS_WINDOW};
 
 static void carrier_ended(void *ctx, cuv_stream *carrier) {
     yamux_lose(ctx, 0);
@@ -61,6 +64,7 @@ static void configure(cuv_yamux *session, const cuv_yamux_config *config) {
     session->next_id = config->client ? 1 : 2;
     session->max_streams = (uint32_t)or_default(config->max_streams, DEFAULT_STREAMS);
     session->max_unacknowledged = (uint32_t)or_default(config->max_unacknowledged, DEFAULT_UNACKNOWLEDGED);
+    session->growth.budget = &budget;
     session->growth.largest = (uint32_t)or_default(config->max_window, DEFAULT_WINDOW);
     session->growth.left = or_default(config->session_window, DEFAULT_SESSION_WINDOW);
     session->ping_interval_ms = or_default(config->ping_interval_ms, config->client ? CLIENT_PING_MS : SERVER_PING_MS);

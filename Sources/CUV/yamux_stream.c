@@ -14,7 +14,6 @@ static void detach(yamux_stream *stream) {
     yamux_acknowledged(stream);
     yamux_table_remove(&session->table, stream);
     if (!(stream->state & (YAMUX_PEER_FIN | YAMUX_WAITING | YAMUX_SYN_DUE))) session->late += stream->window.open;
-    yamux_window_end(&stream->window, &session->growth);
     yamux_link_remove(&stream->due);
     yamux_link_remove(&stream->turn);
     yamux_link_remove(&stream->deadline);
@@ -185,6 +184,8 @@ static void release(cuv_stream *base) {
     yamux_stream *stream = of(base);
     cuv_yamux *session = stream->session;
     yamux_link_remove(&stream->all);
+    // Not before: of a stream that is gone there may be a whole window that nobody has read yet.
+    yamux_window_end(&stream->window, &session->growth);
     session->alive -= 1;
     cuv_loop_tally(base->loop)->streams -= 1;
     cuv_object_give(base->loop, stream, sizeof *stream);

@@ -8,7 +8,6 @@ enum {
     STOOD_STILL_MS = 1000,     // a timer that fires so late says more of us than of the peer
     LAST_LOOK_MS = 50,         // before a verdict: what has come already is read
     TIDY_MS = 30000,           // between two quiet moments
-    NEARBY_NS = 500000,        // what a busy machine alone may take; a peer no further needs no larger windows
 };
 
 void yamux_need_timer(cuv_yamux *session, uint64_t at_ms) {
@@ -38,18 +37,10 @@ void yamux_measure(cuv_yamux *session) {
     if (!session->pinging && cuv_now_ns() - session->ping_sent_ns >= MEASURE_NS) ping(session);
 }
 
-// Queues on the way only ever lengthen a measurement, so a shorter one counts at once and a longer one little by little.
-static void learn(cuv_yamux *session, uint64_t nanoseconds) {
-    uint64_t *known = &session->growth.round_trip_ns;
-    nanoseconds = nanoseconds > NEARBY_NS ? nanoseconds - NEARBY_NS : 1;
-    if (*known == 0 || nanoseconds < *known) *known = nanoseconds;
-    else *known += (nanoseconds - *known) / 8;
-}
-
 static void measured(cuv_yamux *session) {
     session->pinging = false;
     session->round_trip_ns = cuv_now_ns() - session->ping_sent_ns;
-    learn(session, session->round_trip_ns);
+    yamux_growth_learn(&session->growth, session->round_trip_ns);
     if (session->events->on_round_trip) session->events->on_round_trip(session->ctx, session, session->round_trip_ns);
 }
 

@@ -103,6 +103,31 @@ static void limits_refuse(void) {
     end(f);
 }
 
+// Its client does not read, and the peer has said all: the window is still full of it.
+static void what_nobody_has_read_counts_until_it_is_read(void) {
+    fixture *f = begin(true);
+    uint64_t all = f->session->growth.left;
+    feed(f, WINDOW, SYN, 2, 0);
+    heard *h = f->h[0];
+    f->session->growth.round_trip_ns = 400000000;
+    feed_zeroes(f, 2, FIRST);
+    turn(f->loop);
+    CHECK_EQUAL(f->session->growth.left, all - FIRST);   // as large again
+    cuv_stream_read_stop(h->stream);
+    feed_zeroes(f, 2, 2 * FIRST);
+    feed(f, WINDOW, FIN, 2, 0);
+    CHECK_EQUAL(cuv_stream_shut(h->stream), 0);
+    turn(f->loop);
+    CHECK(h->ends == 0 && cuv_stream_kept(h->stream).count == 2 * FIRST);
+    CHECK_EQUAL(f->session->growth.left, all - FIRST);
+    cuv_stream_read_start(h->stream);
+    turn(f->loop);
+    turn(f->loop);
+    CHECK(h->ends == 1 && h->closed == 1 && h->count == 3 * FIRST);
+    CHECK_EQUAL(f->session->growth.left, all);
+    end(f);
+}
+
 static void a_waiting_stream_leaves_without_a_trace(void) {
     fixture *f = begin_with((cuv_yamux_config){.max_unacknowledged = 1});
     size_t at = 0;
@@ -400,6 +425,7 @@ int main(void) {
     who_stood_still_does_not_blame_the_peer();
     who_is_always_late_gives_a_silent_peer_up();
     a_peer_that_pings_and_does_not_read_ends_the_session();
+    what_nobody_has_read_counts_until_it_is_read();
     ten_thousand_streams();
     anything_may_come();
     return 0;

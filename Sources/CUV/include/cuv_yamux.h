@@ -31,7 +31,7 @@ typedef struct cuv_yamux_config {
     uint32_t max_streams;        ///< open at once; beyond: the peer's are refused with RST, ours fail with CUV_E_LIMIT. 0: 65,536
     uint32_t max_unacknowledged; ///< streams of ours waiting for ACK; beyond they wait their turn. 0: 256, what the original allows
     uint32_t max_window;         ///< bytes a stream's receive window may grow to. 0: 16 MiB
-    uint64_t session_window;     ///< bytes all receive windows together may grow by. 0: 64 MiB
+    uint64_t session_window;     ///< bytes all receive windows together may grow by. 0: 64 MiB. All of a process: 512 MiB; who asks gets a quarter of what is left at most
     uint64_t ping_interval_ms;   ///< without a byte from the peer, then a ping. 0: 2.4 s at the server's end, which so is the one that asks, 2.8 s at the other
     uint64_t ping_timeout_ms;    ///< without a byte after a ping, then the session is lost. 0: 2.4 s, 2 s at the other end
     bool peer_serves_late;       ///< the peer serves what was opened before its go away was read (ours do); else that counts as not taken when the session is lost
