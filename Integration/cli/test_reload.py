@@ -210,6 +210,35 @@ def test_an_agents_token_changes_for_the_dials_to_come(piko, told, service, tmp_
     assert old not in told.process.log and new not in told.process.log
 
 
+@pytest.mark.parametrize("content, expected", [(None, "a file that can be read, got"), ("", "a token of visible ASCII"), ("a b", "a token of visible ASCII")])
+def test_a_token_file_that_is_none_changes_nothing(piko, told, service, tmp_path, content, expected):
+    """Of an agent and of a forward: what they had stays, and the next file that is right is taken."""
+    piko.tokens = None
+    node = piko.server()
+    file = tmp_path / "token"
+    addr = f"127.0.0.1:{free_port()}"
+    commands = {
+        "agent": f"listeners: [{{endpoint_id: web, addr: '{service.addr}', protocol: tcp}}]\n",
+        "forward": f"ports: [{{addr: '{addr}', endpoint_id: web}}]\n",
+    }
+    for command, text in commands.items():
+        url = node.upstream_url if command == "agent" else node.proxy_url
+        text += f"connect: {{url: '{url}'}}\ngrace_period: {{time}}\n"
+        told.write(text.replace("{time}", "20s"))
+        told.process = piko.start(PikoProcess, command, piko.looped(command, "start", "--config.path", told.path, *piko.dialling))
+        told.process.wait_line(lambda line: line["msg"] in ("agent started", "forwarding"))
+        file.unlink(missing_ok=True)
+        if content is not None:
+            file.write_text(content)
+        changed = text.replace("{time}", "21s").replace("connect: {", f"connect: {{token_file: '{file}', ")
+        line = told.reload(changed)
+        assert line["msg"] == "configuration not changed" and line["error"].startswith(f"connect.token_file: expected {expected}")
+        file.write_text("abc")
+        assert {"connect.token_file", "grace_period"} <= set(told.reload()["applied"].split(", "))
+    eventually(lambda: node.listeners("web") == 1, 10)
+    assert fetch(addr, "any", "/").status == 200
+
+
 def test_a_forwards_server_changes(piko, told, service):
     one, two = piko.server(), piko.server()
     piko.agent("tcp", two, "tcp", service.addr)
