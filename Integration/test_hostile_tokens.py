@@ -92,6 +92,15 @@ def test_claims_of_a_wrong_type_are_refused(port, claims):
     assert port.ask(bearer(forged({"alg": "HS256"}, claims))) == INVALID
 
 
+@pytest.mark.parametrize("claims", [
+    {"Piko": {"endpoints": ["other"]}}, {"PIKO": {"Endpoints": ["other"]}}, {"piko": {"Endpoints": ["other"]}}, {"piko": {"endpoints": ["web"]}, "Piko": {}},
+    {"pi\u212ao": {"endpoints": ["other"]}}, {"Exp": 1},
+], ids=str)
+def test_claims_whose_names_have_another_case_are_refused(port, claims):
+    """Piko 0.9 reads them: a token that is restricted there must not be one for everything here."""
+    assert port.ask(bearer(forged({"alg": "HS256"}, claims))) == INVALID
+
+
 @pytest.mark.parametrize("header", [[], 7, b"", b"{", {"alg": 1}, {"alg": ["HS256"]}, {"alg": "HS256", "kid": 1}, {"alg": "HS256", "crit": ["exp"]}], ids=str)
 def test_headers_of_a_wrong_type_are_refused(port, header):
     assert port.ask(bearer(forged(header, {}))) == INVALID

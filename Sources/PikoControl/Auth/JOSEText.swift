@@ -14,7 +14,15 @@ struct JOSEText {
     }
 
     struct Claims: Decodable {
-        struct Piko: Decodable { let endpoints: [String]? }
+        struct Piko: Decodable {
+            private enum Name: String, CodingKey, CaseIterable { case endpoints }
+
+            let endpoints: [String]?
+
+            init(from decoder: any Decoder) throws {
+                endpoints = try Spelling.container(decoder, Name.self).decodeIfPresent([String].self, forKey: .endpoints)
+            }
+        }
 
         /// One text or a list (RFC 7519 4.1.3).
         struct Audience: Decodable {
@@ -26,11 +34,22 @@ struct JOSEText {
             }
         }
 
+        private enum Name: String, CodingKey, CaseIterable { case exp, nbf, aud, iss, piko }
+
         let exp: Double?
         let nbf: Double?
         let aud: Audience?
         let iss: String?
         let piko: Piko?
+
+        init(from decoder: any Decoder) throws {
+            let claims = try Spelling.container(decoder, Name.self)
+            exp = try claims.decodeIfPresent(Double.self, forKey: .exp)
+            nbf = try claims.decodeIfPresent(Double.self, forKey: .nbf)
+            aud = try claims.decodeIfPresent(Audience.self, forKey: .aud)
+            iss = try claims.decodeIfPresent(String.self, forKey: .iss)
+            piko = try claims.decodeIfPresent(Piko.self, forKey: .piko)
+        }
     }
 
     let header: Header
@@ -57,6 +76,30 @@ struct JOSEText {
         guard let claims = try? JSONDecoder().decode(Claims.self, from: payload) else { return nil }
         return [claims.exp, claims.nbf].allSatisfy { $0?.isFinite ?? true } ? claims : nil
     }
+}
+
+/// How the names of claims are written. Piko 0.9 reads them whatever their case: a token that says `Piko` restricts its bearer there and would
+/// permit everything here, where the name counts as it is (RFC 7519 4). Such a token is none.
+private enum Spelling {
+    private struct AnyName: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    /// What the decoder has under these names. Throws where another name differs from one of them in case only.
+    static func container<Name: CodingKey & CaseIterable>(_ decoder: any Decoder, _: Name.Type) throws -> KeyedDecodingContainer<Name> {
+        let known = Set(Name.allCases.map(\.stringValue))
+        let misspelt = try decoder.container(keyedBy: AnyName.self).allKeys.first { !known.contains($0.stringValue) && known.contains(folded($0.stringValue)) }
+        if let misspelt {
+            throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "another case: \(misspelt.stringValue)"))
+        }
+        return try decoder.container(keyedBy: Name.self)
+    }
+
+    /// Upper case first: the long s and the Kelvin sign fold to s and k, as they do for Piko 0.9.
+    private static func folded(_ name: String) -> String { name.uppercased().lowercased() }
 }
 
 /// Base64 with the alphabet of RFC 4648 5, without padding.

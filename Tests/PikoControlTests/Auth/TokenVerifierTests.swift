@@ -90,6 +90,23 @@ struct TokenVerifierTests {
         #expect(outcome(verifier, try await signed(#"{"alg":"HS256"}"#, claims)) == "invalid")
     }
 
+    @Test("claims: a name that differs from one of ours in case only makes the token invalid", arguments: [
+        #"{"Piko":{"endpoints":["a"]}}"#, #"{"PIKO":{}}"#, #"{"pi\u212ao":null}"#, #"{"piko":{"Endpoints":["a"]}}"#, #"{"piko":{"endpoint\u017f":["a"]}}"#,
+        #"{"piko":{"endpoints":["a"]},"piKo":{"endpoints":["b"]}}"#, #"{"piko":{"endpoints":["a"],"ENDPOINTS":["b"]}}"#, #"{"Exp":999}"#, #"{"NBF":2000}"#,
+    ])
+    func spelling(_ claims: String) async throws {
+        let verifier = try verifier(auth { $0.hmacSecretKey = Self.secret })
+        #expect(outcome(verifier, try await signed(#"{"alg":"HS256"}"#, claims)) == "invalid")
+    }
+
+    @Test("claims: names that are others altogether mean nothing", arguments: [
+        #"{"pikos":{"Endpoints":["a"]}}"#, #"{"piko":{"endpoint":["a"]}}"#, #"{"x":{"Piko":{}}}"#, #"{"sub":"Piko","EXPIRES":1}"#, #"{"piko":{"x":{"Endpoints":1}}}"#,
+    ])
+    func otherNames(_ claims: String) async throws {
+        let verifier = try verifier(auth { $0.hmacSecretKey = Self.secret })
+        #expect(outcome(verifier, try await signed(#"{"alg":"HS256"}"#, claims)) == "granted")
+    }
+
     @Test("header: what we cannot follow is invalid", arguments: [
         "{}", "[]", "", #"{"alg":1}"#, #"{"alg":"HS256","kid":7}"#, #"{"alg":"HS256","crit":["exp"]}"#, #"{"alg":"HS256","crit":[]}"#,
     ])
