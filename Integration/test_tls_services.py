@@ -13,7 +13,7 @@ from harness.usage import eventually
 from peer import tls
 from peer.client import Client, fetch
 from peer.service import Service
-from test_tls import piko  # noqa: F401
+from test_tls import agent, piko, secure, trust  # noqa: F401
 
 
 class SecureService(Service):
@@ -100,6 +100,45 @@ def test_tls_of_a_plain_service_has_no_effect_and_that_is_said(piko, authority, 
     plain = start_agent(piko, node, listener(tmp_path, f"{scheme}{service.addr}", root_cas=authority.roots))
     assert fetch(node.proxy, "web").status == 200
     assert [line["key"] for line in plain.lines() if line["msg"] == "no effect without an https address"] == ["listeners[0].tls"]
+
+
+NO_HTTPS = "no effect without an https address"
+
+
+def warned(process, message, field):
+    """What the lines say that have this message."""
+    return [line[field] for line in process.lines() if line["msg"] == message and line["level"] == "warn"]
+
+
+def test_tls_towards_a_plain_server_has_no_effect_and_that_is_said(piko, authority, service):  # noqa: F811
+    """Of an agent, a forward, a benchmark and a question; with https there is nothing to say."""
+    node = piko.server()
+    plain = piko.agent("http", node, "web", service.addr, *trust(authority))
+    assert fetch(node.proxy, "web").status == 200
+    assert warned(plain, NO_HTTPS, "key") == ["connect.tls"]
+    forward = piko.forward(node, "web", "--connect.tls.insecure-skip-verify")
+    forward.wait_line(lambda line: line["msg"] == NO_HTTPS and line["key"] == "connect.tls" and line["level"] == "warn")
+    few = ["--requests", "1", "--clients", "1", "--endpoints", "1", "--upstreams", "1"]
+    to = ["--connect.proxy-url", node.proxy_url, "--connect.upstream-url", node.upstream_url]
+    assert NO_HTTPS in piko.run("bench", "http", *few, *to, *trust(authority)).log
+    assert NO_HTTPS not in piko.run("bench", "http", *few, *to).log
+    assert NO_HTTPS in piko.run("server", "status", "cluster", "nodes", "--server.url", node.admin_url, "--server.tls.root-cas", authority.roots).log
+    safe = secure(piko, authority, ["upstream"])
+    assert not warned(agent(piko, authority, safe, service, ports=["upstream"]), NO_HTTPS, "key")
+
+
+def test_keys_without_effect_are_named_where_they_are_given(piko, authority, service, tmp_path):  # noqa: F811
+    node = piko.server("--upstream.advertise-addr", "h:1", "--upstream.tls.client.insecure-skip-verify", "--upstream.tls.client.root-cas", authority.roots)
+    assert warned(node, "keys without effect", "keys") == ["upstream.advertise_addr, upstream.tls.client.root_cas, upstream.tls.client.insecure_skip_verify"]
+    silent = piko.agent("http", node, "web", service.addr, "--http-client.disable-compression=false")
+    told = piko.agent("http", node, "told", service.addr, "--http-client.disable-compression")
+    assert warned(told, "keys without effect", "keys") == ["listeners[0].http_client.disable_compression"]
+    assert not warned(silent, "keys without effect", "keys")
+    file = tmp_path / "agent.yaml"
+    file.write_text("listeners:\n" + f"  - {{endpoint_id: many, addr: '{service.addr}', http_client: {{disable_compression: true}}}}\n" * 10)
+    many = piko.start(type(node), "agent", ["agent", "start", "--config.path", file, "--connect.url", node.upstream_url, *piko.dialling])
+    piko.until(many, lambda: node.listeners("many") == 10)
+    assert warned(many, "keys without effect", "keys")[0].endswith("listeners[7].http_client.disable_compression, 2 more")
 
 
 def test_a_service_that_is_not_trusted_is_not_reached(piko, hidden, tmp_path):  # noqa: F811

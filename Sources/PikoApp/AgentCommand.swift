@@ -46,7 +46,7 @@ struct AgentLine {
 
     static func run(_ load: @escaping () throws -> Loaded<Self>) throws -> Never {
         let configuration = try StayingCommand.configuration(
-            AgentConfiguration.keys, logging: \.log,
+            AgentConfiguration.keys, defaults: AgentConfiguration(), logging: \.log,
             check: { (configuration, log) throws(ConfigurationError) in try NamedFiles.check(configuration, log: log) },
             checkAgain: { (configuration) throws(ConfigurationError) in try NamedFiles.checkTokens(configuration) }
         ) {

@@ -21,7 +21,7 @@ struct Forward: ParsableCommand {
 
     static func run(_ load: @escaping () throws -> Loaded<ForwardConfiguration>) throws -> Never {
         let configuration = try StayingCommand.configuration(
-            ForwardConfiguration.keys, logging: \.log,
+            ForwardConfiguration.keys, defaults: ForwardConfiguration(), logging: \.log,
             check: { (configuration, log) throws(ConfigurationError) in try NamedFiles.check(configuration, log: log) },
             checkAgain: { (configuration) throws(ConfigurationError) in try NamedFiles.checkTokens(configuration) },
             load: load)

@@ -22,7 +22,7 @@ struct ServerRun: ParsableCommand {
     func run() throws {
         let arguments = self.arguments
         let configuration = try StayingCommand.configuration(
-            ServerConfiguration.keys, logging: \.log,
+            ServerConfiguration.keys, defaults: ServerConfiguration(), logging: \.log,
             check: { (configuration, log) throws(ConfigurationError) in try NamedFiles.check(configuration, log: log) },
             checkAgain: { (configuration) throws(ConfigurationError) in try NamedFiles.checkTokens(configuration) }
         ) { try Self.load(arguments) }

@@ -13,7 +13,7 @@ enum StayingCommand {
     ///   - checkAgain: the part of it that a configuration read later has to pass, too.
     ///   - load: reads flags and file, and checks what they say.
     static func configuration<Configuration>(
-        _ keys: [ConfigurationKey<Configuration>], logging: KeyPath<Configuration, LogConfiguration>,
+        _ keys: [ConfigurationKey<Configuration>], defaults: Configuration, logging: KeyPath<Configuration, LogConfiguration>,
         check: (Configuration, Log) throws(ConfigurationError) -> Void = { _, _ in },
         checkAgain: @escaping (Configuration) throws(ConfigurationError) -> Void = { _ in },
         load: @escaping () throws -> Loaded<Configuration>
@@ -22,7 +22,7 @@ enum StayingCommand {
         let log = Log(sink: LogSink(configuration: loaded.configuration[keyPath: logging]))
         try check(loaded.configuration, log)
         try loaded.endIfOnlyChecked()
-        return LiveConfiguration(loaded.configuration, keys: keys, logging: logging, log: log) { () throws(ConfigurationError) in
+        return LiveConfiguration(loaded.configuration, defaults: defaults, keys: keys, logging: logging, log: log) { () throws(ConfigurationError) in
             do {
                 let configuration = try load().configuration
                 try checkAgain(configuration)

@@ -19,7 +19,7 @@ struct TestCluster: ParsableCommand {
 
     func run() throws {
         let arguments = self.arguments
-        let configuration = try StayingCommand.configuration(TestClusterConfiguration.keys, logging: \.log) { try Self.load(arguments) }
+        let configuration = try StayingCommand.configuration(TestClusterConfiguration.keys, defaults: TestClusterConfiguration(), logging: \.log) { try Self.load(arguments) }
         throw CommandExit.code(TestClusterProcess(configuration: configuration).run())
     }
 

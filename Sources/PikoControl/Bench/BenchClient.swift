@@ -49,7 +49,7 @@ final class BenchClient: ConnectionHandler {
         let connect = owner.configuration.connect
         let milliseconds = connect.timeout.wholeMilliseconds
         ServerDial.dial(
-            connect.proxyURL.hostPort, through: connect.proxyRoute, tls: connect.proxyURL.scheme == .https ? owner.tls.context : nil,
+            connect.proxyURL.hostPort, through: connect.proxyRoute, tls: connect.proxyURL.scheme == .https ? owner.tls?.context : nil,
             timeout: milliseconds, on: owner.loop
         ) { [self] in
             switch $0 {

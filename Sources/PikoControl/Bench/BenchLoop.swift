@@ -10,7 +10,8 @@ final class BenchLoop {
     let loop: EventLoop
     let configuration: BenchConfiguration
     /// For what is reached by https.
-    let tls: TLSIdentity
+    /// nil: both URLs are of http.
+    let tls: TLSIdentity?
     let log: Log
     let payload: BenchPayload
     /// Everything of a request's head up to the endpoint's number.
@@ -31,7 +32,7 @@ final class BenchLoop {
     private static let window = 32
 
     init(
-        loop: EventLoop, configuration: BenchConfiguration, tls: TLSIdentity, payload: BenchPayload, log: Log, turnstile: Turnstile
+        loop: EventLoop, configuration: BenchConfiguration, tls: TLSIdentity?, payload: BenchPayload, log: Log, turnstile: Turnstile
     ) {
         self.loop = loop
         self.tls = tls

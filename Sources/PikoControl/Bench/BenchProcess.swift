@@ -39,9 +39,12 @@ public final class BenchProcess {
         return try result.get()
     }
 
-    private func identity() throws(BenchFailure) -> TLSIdentity {
+    private func identity() throws(BenchFailure) -> TLSIdentity? {
+        let connect = configuration.connect
         do throws(ConfigurationError) {
-            return try TLSStore.only(configuration.connect.tls, "connect.tls", log: log)
+            return try TLSStore.once(log: log) { store throws(ConfigurationError) in
+                try store.client(connect.tls, "connect.tls", towards: [connect.proxyURL, connect.upstreamURL])
+            }
         } catch {
             throw BenchFailure(reason: error.message)
         }
@@ -59,7 +62,7 @@ public final class BenchProcess {
     }
 
     private func measure(
-        _ loops: LoopGroup<BenchLoop>, _ tls: TLSIdentity, _ progress: (String) -> Void
+        _ loops: LoopGroup<BenchLoop>, _ tls: TLSIdentity?, _ progress: (String) -> Void
     ) -> Result<BenchReport, BenchFailure> {
         openTunnels(loops, tls)
         let patience = configuration.connect.timeout.wholeMilliseconds
@@ -79,7 +82,7 @@ public final class BenchProcess {
     }
 
     /// Tunnels go to the loops in turn, and their endpoints too.
-    private func openTunnels(_ loops: LoopGroup<BenchLoop>, _ tls: TLSIdentity) {
+    private func openTunnels(_ loops: LoopGroup<BenchLoop>, _ tls: TLSIdentity?) {
         let (configuration, log, turnstile) = (self.configuration, self.log, self.turnstile)
         let payload = BenchPayload(count: configuration.size)
         let count = loops.count

@@ -23,7 +23,7 @@ final class BenchUpstream: UpstreamTunnelsHandler {
         let connect = owner.configuration.connect
         var settings = UpstreamTunnelSettings(endpointID: endpoint, url: connect.upstreamURL)
         settings.proxy = connect.upstreamRoute
-        settings.tls = owner.tls.source
+        settings.tls = owner.tls?.source
         settings.firstTimeout = connect.timeout.wholeMilliseconds
         tunnels = UpstreamTunnels(settings, on: owner.loop, handler: self)
         tunnels?.start()

@@ -28,7 +28,9 @@ public final class ForwardProcess {
             let loops = try LoopGroup<ForwardLoop>(count: configuration.engine.loops, name: "forward")
             let turnstile = self.turnstile
             let store = TLSStore(log: log)
-            let tls = try store.client(configuration.connect.tls, "connect.tls")
+            let connect = configuration.connect
+            // Its URL may become one of https while it runs.
+            let tls = try store.client(connect.tls, "connect.tls", towards: [connect.url]) ?? store.client(connect.tls, "connect.tls")
             return try frame.serve(on: loops, tls: store) { loop throws(EngineError) in
                 try ProcessSignals(on: loop, turnstile: turnstile)
             } start: { _ in

@@ -12,6 +12,7 @@ public final class LiveConfiguration<Configuration> {
     /// What is in effect.
     public private(set) var current: Configuration
     let log: Log
+    private let defaults: Configuration
     private let keys: [ConfigurationKey<Configuration>]
     private let logging: KeyPath<Configuration, LogConfiguration>
     private let read: Read
@@ -19,14 +20,19 @@ public final class LiveConfiguration<Configuration> {
     /// Bytes of a line of `show`, of those that a line of the log may have.
     private static var lineRoom: Int { LogSink.lineLimit - 400 }
 
+    /// Keys that a line names.
+    private static var mostNamed: Int { 8 }
+
     /// - Parameters:
+    ///   - defaults: of which nothing was told.
     ///   - logging: where the configuration says what is logged.
     ///   - log: what that is about.
     public init(
-        _ current: Configuration, keys: [ConfigurationKey<Configuration>], logging: KeyPath<Configuration, LogConfiguration>,
+        _ current: Configuration, defaults: Configuration, keys: [ConfigurationKey<Configuration>], logging: KeyPath<Configuration, LogConfiguration>,
         log: Log, read: @escaping Read
     ) {
         self.current = current
+        self.defaults = defaults
         self.keys = keys
         self.logging = logging
         self.log = log
@@ -36,6 +42,7 @@ public final class LiveConfiguration<Configuration> {
     /// Logs what is in effect, secrets masked, at the level of debug, and what of it does nothing.
     func show() {
         warnOfSubsystems()
+        warnOfIdleKeys()
         guard log.isEnabled(.debug) else { return }
         var line: [(key: String, text: String)] = []
         var room = Self.lineRoom
@@ -90,6 +97,13 @@ public final class LiveConfiguration<Configuration> {
             $0.add("got", unknown.joined(separator: ", "))
             $0.add("expected", LogConfiguration.knownSubsystems.joined(separator: ", "))
         }
+    }
+
+    private func warnOfIdleKeys() {
+        let idle = ConfigurationText.idleKeys(of: current, defaults: defaults, keys)
+        guard !idle.isEmpty else { return }
+        let more = idle.count > Self.mostNamed ? ", \(idle.count - Self.mostNamed) more" : ""
+        log.warn("keys without effect") { $0.add("keys", idle.prefix(Self.mostNamed).joined(separator: ", ") + more) }
     }
 
     private func report(_ plan: ReloadPlan<Configuration>) {

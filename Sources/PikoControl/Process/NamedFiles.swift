@@ -22,10 +22,7 @@ public enum NamedFiles {
     }
 
     public static func check(_ configuration: AgentConfiguration, log: Log) throws(ConfigurationError) {
-        let store = TLSStore(log: log)
-        _ = try AgentTLS(configuration, store)
-        // Of a URL of http they have no effect, and are checked all the same.
-        if configuration.connect.tls != ClientTLSConfiguration() { _ = try store.client(configuration.connect.tls, "connect.tls") }
+        _ = try AgentTLS(configuration, TLSStore(log: log))
         try checkTokens(configuration)
     }
 

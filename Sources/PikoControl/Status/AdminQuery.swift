@@ -38,9 +38,10 @@ public enum AdminQuery {
     }
 
     private static func identity(_ server: StatusConfiguration) throws(PageFailure) -> TLSIdentity? {
-        guard server.url.scheme == .https else { return nil }
         do throws(ConfigurationError) {
-            return try TLSStore.only(server.tls, "server.tls", log: Log(sink: LogSink(configuration: LogConfiguration())))
+            return try TLSStore.once(log: Log(sink: LogSink(configuration: LogConfiguration()))) { store throws(ConfigurationError) in
+                try store.client(server.tls, "server.tls", towards: [server.url])
+            }
         } catch {
             throw PageFailure(reason: error.message)
         }

@@ -13,14 +13,9 @@ struct AgentTLS: Sendable {
 
     init(_ configuration: AgentConfiguration, _ store: TLSStore) throws(ConfigurationError) {
         let connect = configuration.connect
-        if connect.url.scheme == .https { server = try store.client(connect.tls, "connect.tls") }
+        server = try store.client(connect.tls, "connect.tls", towards: [connect.url])
         for (index, listener) in configuration.listeners.enumerated() {
-            let section = "listeners[\(index)].tls"
-            if listener.service?.scheme == .https {
-                services[index] = try store.client(listener.tls, section)
-            } else if listener.tls != ClientTLSConfiguration() {
-                try store.noteUnused(listener.tls, section)
-            }
+            services[index] = try store.client(listener.tls, "listeners[\(index)].tls", towards: [listener.service])
         }
     }
 }

@@ -55,17 +55,21 @@ final class TLSStore {
         try Self.client(configuration, section, in: &ends)
     }
 
-    /// Of what dials by https once and ends: its files are not looked at again. Warns of what is unwise.
-    static func only(_ configuration: ClientTLSConfiguration, _ section: String, log: Log) throws(ConfigurationError) -> TLSIdentity {
+    /// As a store of its own, for what dials for a moment: files are not looked at again. Warns of what is unwise.
+    static func once(
+        log: Log, _ body: (TLSStore) throws(ConfigurationError) -> TLSIdentity?
+    ) throws(ConfigurationError) -> TLSIdentity? {
         let store = TLSStore(log: log)
-        let identity = try store.client(configuration, section)
+        let identity = try body(store)
         store.warn()
         return identity
     }
 
-    /// Of a listener whose address is not of https: its files have to be right all the same.
-    func noteUnused(_ configuration: ClientTLSConfiguration, _ section: String) throws(ConfigurationError) {
-        _ = try Self.client(configuration, section, in: &unused)
+    /// Of something that dials these URLs; nil where none is of https. What is configured has to be right all the same.
+    func client(_ configuration: ClientTLSConfiguration, _ section: String, towards urls: [ConfiguredURL?]) throws(ConfigurationError) -> TLSIdentity? {
+        if urls.contains(where: { $0?.scheme == .https }) { return try client(configuration, section) }
+        if configuration != ClientTLSConfiguration() { _ = try Self.client(configuration, section, in: &unused) }
+        return nil
     }
 
     private static func client(

@@ -71,7 +71,7 @@ extension ConfigurationKey {
         isValue = false
         takesNothing = true
         written = { _ in "" }
-        content = KeyContent(place, of: keys)
+        content = KeyContent(place, of: keys, empty: empty)
         assign = { (_: inout Root, _: [String], name: String) throws(ConfigurationError) in
             throw ConfigurationError("\(name): expected a list of mappings")
         }

@@ -17,6 +17,8 @@ struct KeyContent<Root> {
     let changes: (_ old: Root, _ new: Root, _ isLive: Bool) -> [KeyChange]
     /// Takes from `new` what is live.
     let take: (inout Root, _ new: Root, _ isLive: Bool) -> Void
+    /// Of a list of mappings: what is behind the key's path of those keys of its elements that are given and have no effect.
+    let idle: (Root) -> [String]
 
     /// Of a single value.
     init<Value>(_ place: WritableKeyPath<Root, Value>, _ type: ValueType<Value>) {
@@ -28,11 +30,13 @@ struct KeyContent<Root> {
         take = { root, new, isLive in
             if isLive { root[keyPath: place] = new[keyPath: place] }
         }
+        idle = { _ in [] }
     }
 
     /// Of a list of mappings. Live as a whole, or else element by element where both have as many: an element of which one change needs a
     /// restart stays as it is.
-    init<Element: Equatable>(_ place: WritableKeyPath<Root, [Element]>, of keys: [ConfigurationKey<Element>]) {
+    /// - Parameter empty: what an element is of which nothing is given.
+    init<Element: Equatable>(_ place: WritableKeyPath<Root, [Element]>, of keys: [ConfigurationKey<Element>], empty: Element) {
         shown = { root in
             root[keyPath: place].enumerated().flatMap { index, element in
                 ConfigurationText.entries(of: element, keys).map { ("[\(index)].\($0.key)", $0.text) }
@@ -53,6 +57,11 @@ struct KeyContent<Root> {
                 if plan.needRestart.isEmpty { root[keyPath: place][index] = plan.configuration }
             }
         }
+        idle = { root in
+            root[keyPath: place].enumerated().flatMap { index, element in
+                ConfigurationText.idleKeys(of: element, defaults: empty, keys).map { "[\(index)].\($0)" }
+            }
+        }
     }
 
     private static func changes<Element>(
@@ -64,19 +73,21 @@ struct KeyContent<Root> {
 
     private init(
         shown: @escaping (Root) -> [(suffix: String, text: String)], changes: @escaping (Root, Root, Bool) -> [KeyChange],
-        take: @escaping (inout Root, Root, Bool) -> Void
+        take: @escaping (inout Root, Root, Bool) -> Void, idle: @escaping (Root) -> [String]
     ) {
         self.shown = shown
         self.changes = changes
         self.take = take
+        self.idle = idle
     }
 
     /// The same as part of something larger.
     func under<Outer>(_ place: WritableKeyPath<Outer, Root>) -> KeyContent<Outer> {
-        let (shown, changes, take) = (shown, changes, take)
+        let (shown, changes, take, idle) = (shown, changes, take, idle)
         return KeyContent<Outer>(
             shown: { shown($0[keyPath: place]) },
             changes: { changes($0[keyPath: place], $1[keyPath: place], $2) },
-            take: { take(&$0[keyPath: place], $1[keyPath: place], $2) })
+            take: { take(&$0[keyPath: place], $1[keyPath: place], $2) },
+            idle: { idle($0[keyPath: place]) })
     }
 }
