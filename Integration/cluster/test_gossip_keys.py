@@ -361,25 +361,6 @@ def test_what_is_not_taken_is_counted_by_its_reason(piko):
         node.counts("piko_gossip_malformed_messages_total")
 
 
-def test_greetings_beyond_what_a_node_answers_are_counted(piko):
-    node = start(piko, "node", *keys(OLD))
-    with Sealer(bytes.fromhex(OLD)) as peer:
-        for _ in range(3000):
-            peer.send(node, peer.seal())
-        eventually(lambda: rejected(node).get("bound", 0) > 0)
-        assert set(rejected(node)) == {"bound"}
-    with Sealer(bytes.fromhex(OLD)) as other:
-        other.udp.settimeout(0.2)
-        eventually(lambda: answered(other, node), what="the next one answered")
-
-
-def answered(peer, node):
-    try:
-        return peer.greet(node)
-    except TimeoutError:
-        return None
-
-
 def test_a_packet_for_an_address_that_cannot_be_reached_is_counted_as_lost(piko):
     """A node of IPv4 hears of one of IPv6."""
     node = start(piko, "node")

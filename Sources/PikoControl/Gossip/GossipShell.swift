@@ -30,7 +30,8 @@ final class GossipShell {
     private var progress: JoinProgress
     private var seeds: SeedLookup?
     private var timer: Timer?
-    private var inbound: [ObjectIdentifier: GossipStream] = [:]
+    private var inbound: [ObjectIdentifier: Inbound] = [:]
+    private let dials = UnfinishedDials(limit: inboundLimit)
     private var calls: [UInt64: GossipCall] = [:]
     private var nextCall: UInt64 = 0
     private let budget = ByteBudget(bytes: 64 << 20)
@@ -43,7 +44,13 @@ final class GossipShell {
     private var onReady: (() -> Void)?
     private var onFailure: (() -> Void)?
 
-    /// Inbound connections at once.
+    /// A connection of another node, and its number among the dials.
+    private struct Inbound {
+        let stream: GossipStream
+        let dial: UInt64
+    }
+
+    /// Inbound connections at once. Beyond, the oldest gives way if it has had its time, else the new one is refused.
     private static let inboundLimit = 128
     /// Milliseconds that a leave may take.
     private static let leavePatience: UInt64 = 1_000
@@ -201,16 +208,25 @@ final class GossipShell {
     // MARK: Connections
 
     private func accepted(_ connection: Connection) {
-        guard !isEnded, inbound.count < Self.inboundLimit else {
+        guard !isEnded, dials.room(at: loop.now) != .none else {
             handle(.rejected(.bound, from: connection.peerAddress?.description ?? ""))
             return connection.abort()
         }
         let exchange = sealing?.exchangeToAnswer()
         let stream = GossipStream(connection, expecting: .request, exchange: exchange, budget: budget) { [weak self] stream, bytes in
             if let self, !isEnded, let bytes { handleLate(.request(bytes[...]), answering: stream) } else { stream.abort() }
-        } onClosed: { [weak self] in self?.inbound[ObjectIdentifier($0)] = nil }
-        stream.onRejected = { [weak self, peer = stream.peer] in self?.handle(.rejected($0, from: peer)) }
-        inbound[ObjectIdentifier(stream)] = stream
+        } onClosed: { [weak self] in self?.leave($0) }
+        let peer = stream.peer
+        stream.onRejected = { [weak self] in self?.handle(.rejected($0, from: peer)) }
+        let dial = dials.enter(at: loop.now) { [weak self] in
+            self?.handle(.rejected(.bound, from: peer))
+            stream.abort()
+        }
+        inbound[ObjectIdentifier(stream)] = Inbound(stream: stream, dial: dial)
+    }
+
+    private func leave(_ stream: GossipStream) {
+        if let left = inbound.removeValue(forKey: ObjectIdentifier(stream)) { dials.leave(left.dial) }
     }
 
     private func call(
@@ -276,7 +292,7 @@ final class GossipShell {
         seeds?.end()
         seeds = nil
         port.close()
-        for stream in Array(inbound.values) { stream.abort() }
+        for each in Array(inbound.values) { each.stream.abort() }
         for call in Array(calls.values) { call.cancel() }
         calls = [:]
         watchers = []

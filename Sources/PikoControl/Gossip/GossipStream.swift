@@ -22,6 +22,7 @@ final class GossipStream: ConnectionHandler {
 
     private let connection: Connection
     private let budget: ByteBudget?
+    private let patience: UInt64
     private let expected: Expected
     /// Under keys.
     private var exchange: SealedExchange?
@@ -34,13 +35,13 @@ final class GossipStream: ConnectionHandler {
     /// Gets the message once, nil when none came.
     private var onMessage: ((GossipStream, [UInt8]?) -> Void)?
     private var onClosed: ((GossipStream) -> Void)?
-    /// Called for what is not taken, before the connection is ended.
+    /// Called for what is not taken, and for an answer that is not, before the connection is ended.
     var onRejected: (GossipRejection) -> Void = { _ in }
 
     /// Takes an open connection.
     /// - Parameters:
     ///   - exchange: this end of a sealed one; nil without keys.
-    ///   - patience: milliseconds for the message.
+    ///   - patience: milliseconds for the message, and as many for the answer to be read.
     init(
         _ connection: Connection, expecting expected: Expected, exchange: SealedExchange? = nil, budget: ByteBudget? = nil,
         patience: UInt64 = GossipStream.patience, onMessage: @escaping (GossipStream, [UInt8]?) -> Void, onClosed: @escaping (GossipStream) -> Void
@@ -50,6 +51,7 @@ final class GossipStream: ConnectionHandler {
         end = expected.end
         self.exchange = exchange
         self.budget = budget
+        self.patience = patience
         self.onMessage = onMessage
         self.onClosed = onClosed
         connection.handler = self
@@ -69,7 +71,7 @@ final class GossipStream: ConnectionHandler {
 
     /// Writes the answer, which may be empty, and ends politely.
     func finish(with answer: [UInt8] = []) {
-        deadline?.arm(Self.patience)
+        deadline?.arm(patience)
         if !answer.isEmpty { send(exchange?.answer(answer) ?? answer) }
         connection.close()
     }
@@ -79,8 +81,9 @@ final class GossipStream: ConnectionHandler {
         connection.abort()
     }
 
+    /// No message, or nobody reads the answer to it.
     private func giveUp() {
-        if onMessage != nil { onRejected(.late) }
+        onRejected(.late)
         abort()
     }
 

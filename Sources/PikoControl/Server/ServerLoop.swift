@@ -12,6 +12,7 @@ final class ServerLoop: EndingLoop {
     let index: Int
     let loop: EventLoop
     let upstreamLog: Log
+    /// Agents' connections that are no tunnels yet.
     let dials: UnfinishedDials
     private let overflow = Overflow()
     /// TCP connections under way.
@@ -32,12 +33,15 @@ final class ServerLoop: EndingLoop {
 
     private(set) lazy var proxy = makeProxy()
 
+    /// How many dials of agents a loop may have: a node 1,024 on all of them, and each enough for a burst.
+    private static func mostDials(loops: Int) -> Int { max(64, 1024 / loops) }
+
     init(node: ServerNode, index: Int) {
         self.node = node
         self.index = index
         loop = node.loops.members[index].loop
         upstreamLog = node.log.named("upstream")
-        dials = UnfinishedDials(limit: UnfinishedDials.share(loops: node.loops.count))
+        dials = UnfinishedDials(limit: Self.mostDials(loops: node.loops.count))
         residents.onEmpty = { [turnstile = node.turnstile] in turnstile.wake() }
         otherNodes.sessions.onEmpty = { [unowned self] in if isDraining { self.node.turnstile.wake() } }
         dials.onEmpty = { [unowned self] in if isDraining { node.turnstile.wake() } }

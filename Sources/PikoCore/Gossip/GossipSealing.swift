@@ -40,7 +40,7 @@ public enum GossipRejection: String, CaseIterable, Sendable {
     case ownID = "own_id"
     /// A connection that had begun to say something and ended before that was whole.
     case truncated
-    /// A connection on which nothing whole came in time.
+    /// A connection on which nothing whole came in time, or whose answer was not read in time.
     case late
     /// More than is kept, or is looked at.
     case bound

@@ -2,7 +2,7 @@
 // Gossip packets under a shared key: sealed on their way out, opened and judged on their way in. A value without sockets, clock and randomness;
 // confined to the control loop. A packet carries its sender's stamp and the echo of a stamp of its receiver, as TCP's timestamps do
 // (RFC 7323 3): an echo of the last ten seconds proves that the packet was written now and for this life of this node, whatever the clocks
-// say, and each stamp is taken once. Who has no echo to give sends a greeting, holds its message back, and sends it on the answer.
+// say, and each stamp is taken once. Who has no echo to give sends a greeting, which is answered once, and its message on the answer.
 
 /// Seals and opens the packets of one node.
 public struct SealedPackets {
@@ -16,6 +16,8 @@ public struct SealedPackets {
         /// Milliseconds after its last word in which no other node's answer takes a node's place: answers can be led astray.
         static let loyalty: UInt64 = 1_000
         static let senders = 4096
+        /// Lives of which it is known what was answered. When there are more, all are forgotten.
+        static let answered = 4096
         static let addresses = 4096
         static let sent = 4096
         /// Greetings answered in a second.
@@ -61,6 +63,8 @@ public struct SealedPackets {
     private var sent: [(stamp: UInt64, address: String)] = []
     private var nextSent = 0
     private var answers: TokenBucket
+    /// By the sender's life: the stamps of what was answered and not taken, which is answered once.
+    private var answered: [[UInt8]: StampWindow] = [:]
 
     /// - Parameters:
     ///   - keys: the first seals, any opens. Not empty.
@@ -141,10 +145,13 @@ public struct SealedPackets {
         return echo >= epoch && echo <= latest && clock - echo <= Limit.age
     }
 
-    /// A greeting, or a packet that may be old: its sender is told a stamp to echo. An answer is never answered.
+    /// A greeting, or a packet that may be old: its sender is told a stamp to echo. An answer is never answered, and nothing is answered twice:
+    /// what somebody has recorded must not take the answers of those that begin now.
     private mutating func unproven(_ envelope: PacketEnvelope, isEmpty: Bool, _ now: UInt64) -> Opened {
         let isGreeting = isEmpty && envelope.echo == 0
         guard isGreeting || !isEmpty else { return .rejected(.stale) }
+        if answered.count >= Limit.answered, answered[envelope.life] == nil { answered.removeAll() }
+        guard answered[envelope.life, default: StampWindow()].take(envelope.stamp) else { return .rejected(.replayed) }
         guard answers.take(now) else { return .rejected(.bound) }
         return .answer(packet([], echo: envelope.stamp, to: nil, now), isGreeting: isGreeting)
     }

@@ -111,6 +111,21 @@ import Testing
         }
     }
 
+    @Test("connections that say nothing: once they have had two seconds the oldest gives way to who comes, and is counted")
+    func oldestGivesWay() throws {
+        try GossipNest.run { nest in
+            let node = try nest.start("node")
+            let crowd = try (0..<128).map { _ in try TestSocket.connected(to: node.port) }
+            let join = GossipMessage.join(from: GossipPeer(id: "p", address: "127.0.0.1:1"), [], []).bytes
+            #expect(comesTrue {
+                guard let caller = try? TestSocket.connected(to: node.port), (try? caller.send(join)) != nil else { return false }
+                return (try? caller.readToEnd()).map { !$0.isEmpty } ?? false
+            })
+            #expect(crowd[0].endsByReset())
+            #expect(try nest.ask(node) { $0.counters.rejected[.bound] ?? 0 } >= 1)
+        }
+    }
+
     @Test("connections that say nothing have no more than their places: the next is refused, a packet is still answered")
     func crowd() throws {
         try GossipNest.run { nest in
@@ -160,6 +175,28 @@ import Testing
             #expect(caller.endsByReset())
             #expect(over.wait(timeout: .now() + 5) == .success)
             #expect(door.sync { $0.seen } == [.late])
+            loop.sync {
+                door.value?.close()
+                door.value = nil
+            }
+        }
+    }
+
+    @Test("an answer that nobody reads is counted, and its connection ended")
+    func unread() throws {
+        try GossipNest.run { nest in
+            let loop = nest.loop
+            let door = LoopBound<GossipDoor>(on: loop)
+            let over = DispatchSemaphore(value: 0)
+            let port = loop.sync { () -> UInt16 in
+                door.value = GossipDoor(answering: [UInt8](repeating: 0, count: 32 << 20), on: loop) { over.signal() }
+                return door.value?.port ?? 0
+            }
+            let caller = try TestSocket.connected(to: try #require(port))
+            try caller.send(GossipMessage.join(from: GossipPeer(id: "p", address: "127.0.0.1:1"), [], []).bytes)
+            #expect(over.wait(timeout: .now() + 10) == .success)
+            #expect(door.sync { $0.seen } == [.late])
+            withExtendedLifetime(caller) {}
             loop.sync {
                 door.value?.close()
                 door.value = nil
@@ -218,14 +255,17 @@ import Testing
     }
 }
 
-/// Takes connections of gossip that have 50 ms for their message. Loop-confined.
+/// Takes connections of gossip that have 50 ms for their message, and as many for the answer. Loop-confined.
 private final class GossipDoor {
     private(set) var seen: [GossipRejection] = []
     private var listener: Listener?
 
-    init(on loop: EventLoop, onClosed: @escaping () -> Void) {
+    /// - Parameter answer: nil: a message ends the connection.
+    init(answering answer: [UInt8]? = nil, on loop: EventLoop, onClosed: @escaping () -> Void) {
         listener = try? Listener.listen(at: SocketAddress(host: "127.0.0.1", port: 0)!, on: loop) { [unowned self] connection in
-            let stream = GossipStream(connection, expecting: .request, patience: 50) { stream, _ in stream.abort() } onClosed: { _ in onClosed() }
+            let stream = GossipStream(connection, expecting: .request, patience: 50) { stream, _ in
+                if let answer { stream.finish(with: answer) } else { stream.abort() }
+            } onClosed: { _ in onClosed() }
             stream.onRejected = { [unowned self] in seen.append($0) }
         }
     }

@@ -175,6 +175,34 @@ import Testing
         #expect(rejection(b.packets.open(old[...], now: 1_004)) == .unknownKey)
     }
 
+    @Test("a greeting that comes again five thousand times is answered once and counted as replayed; others' greetings are answered throughout")
+    func replayedGreeting() {
+        let (a, b) = (End(1), End(2))
+        let recorded = a.packet(to: b, 1_000)
+        #expect(answer(b.packets.open(recorded[...], now: 1_000)) != nil)
+        var others: [[UInt8]?] = []
+        for number in 0..<5_000 {
+            let now = 1_000 + UInt64(number) / 5
+            #expect(rejection(b.packets.open(recorded[...], now: now)) == .replayed)
+            guard number % 100 == 0 else { continue }
+            let other = End(UInt8(10 + number / 100))
+            others.append(answer(b.packets.open(other.packet(to: b, now)[...], now: now)))
+        }
+        #expect(others.count == 50 && others.allSatisfy { $0 != nil })
+        #expect(answer(b.packets.open(a.packet(to: b, 2_001)[...], now: 2_001)) != nil, "a new one of the same node")
+        #expect(rejection(b.packets.open(recorded[...], now: 60_000)) == .replayed, "later, too")
+    }
+
+    @Test("a message that is too old is answered once as well, however often it comes")
+    func replayedMessage() throws {
+        let (a, b) = (End(1), End(2))
+        _ = try meet(a, b, 1_000)
+        let kept = a.packet(to: b, 1_001)
+        #expect(answer(b.packets.open(kept[...], now: 20_000)) != nil)
+        for _ in 0..<5_000 { #expect(rejection(b.packets.open(kept[...], now: 20_000)) == .replayed) }
+        #expect(answer(b.packets.open(a.packet(to: b, 20_000)[...], now: 20_000)) != nil)
+    }
+
     @Test("greetings are answered so many a second")
     func flood() {
         let b = End(2)

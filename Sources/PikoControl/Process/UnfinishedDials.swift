@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The connections to the upstream port, on one loop, that are no tunnels yet, and how many there may be. Agents finish in a moment: who says nothing
-// must not take the descriptors, nor the places, of those that have something to say. Loop-confined.
+// The connections to a port of agents or of nodes, on one loop, that have not done yet what they came for (to be a tunnel, to ask and be answered),
+// and how many there may be. Who is honest is through in a moment: who says nothing must not take the descriptors, nor the places, of those that
+// have something to say. Loop-confined.
 
-/// Agents' connections that are no tunnels yet. Whoever enters leaves.
+/// Connections that have not done yet what they came for. Whoever enters leaves.
 final class UnfinishedDials {
-    /// How many a loop may have: a node 1,024 on all of them, and each enough for a burst.
-    static func share(loops: Int) -> Int { max(64, 1024 / loops) }
     /// Milliseconds that each has however many others come. With less, a burst of honest agents over TLS would undo each other's handshakes.
     private static let grace: UInt64 = 2_000
 
