@@ -20,7 +20,7 @@ public struct SealedPackets {
         static let answered = 4096
         static let addresses = 4096
         static let sent = 4096
-        /// Greetings answered in a second.
+        /// Greetings answered in a second, and as many other packets, which whoever leads packets astray has at hand.
         static let answers = 1_000.0
     }
 
@@ -62,7 +62,8 @@ public struct SealedPackets {
     /// What was sent with which stamp, and where to; the oldest is overwritten.
     private var sent: [(stamp: UInt64, address: String)] = []
     private var nextSent = 0
-    private var answers: TokenBucket
+    private var greetingAnswers: TokenBucket
+    private var otherAnswers: TokenBucket
     /// By the sender's life: the stamps of what was answered and not taken, which is answered once.
     private var answered: [[UInt8]: StampWindow] = [:]
 
@@ -79,7 +80,8 @@ public struct SealedPackets {
         self.epoch = epoch >> 1 | 1 << 32
         latest = self.epoch &+ now &* 1000
         own = keys[0].cipher(salt: life, purpose: Self.purpose)
-        answers = TokenBucket(rate: Limit.answers, most: 200, now: now)
+        greetingAnswers = TokenBucket(rate: Limit.answers, most: 200, now: now)
+        otherAnswers = greetingAnswers
     }
 
     /// Other keys from now on. Not empty.
@@ -152,7 +154,7 @@ public struct SealedPackets {
         guard isGreeting || !isEmpty else { return .rejected(.stale) }
         if answered.count >= Limit.answered, answered[envelope.life] == nil { answered.removeAll() }
         guard answered[envelope.life, default: StampWindow()].take(envelope.stamp) else { return .rejected(.replayed) }
-        guard answers.take(now) else { return .rejected(.bound) }
+        guard isGreeting ? greetingAnswers.take(now) : otherAnswers.take(now) else { return .rejected(.bound) }
         return .answer(packet([], echo: envelope.stamp, to: nil, now), isGreeting: isGreeting)
     }
 

@@ -203,6 +203,17 @@ import Testing
         #expect(answer(b.packets.open(a.packet(to: b, 20_000)[...], now: 20_000)) != nil)
     }
 
+    @Test("messages for another node that are led here take no answer from a greeting")
+    func astrayFlood() throws {
+        let (a, b, c, other) = (End(1), End(2), End(3), End(4))
+        let first = try meet(a, b, 1_000)
+        #expect(message(b.packets.open(first[...], now: 1_000)) != nil)
+        #expect(message(a.packets.open(b.packet(to: a, 1_000)[...], now: 1_000)) != nil)
+        let answered = (0..<3_000).filter { _ in answer(c.packets.open(a.packet(to: b, 1_001)[...], now: 1_001)) != nil }
+        #expect(answered.count == 200)
+        #expect(answer(c.packets.open(other.packet(to: c, 1_001)[...], now: 1_001)) != nil)
+    }
+
     @Test("greetings are answered so many a second")
     func flood() {
         let b = End(2)
