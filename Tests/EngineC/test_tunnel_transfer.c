@@ -14,6 +14,7 @@ typedef struct side {
     bool ended, shut, paused, partial, manual;
     int broken, closed, status;
     uint32_t window;            // the largest its receive window was
+    size_t stop_at;             // bytes, then it reads no more; 0: all
 } side;
 
 typedef struct world {
@@ -54,6 +55,7 @@ static size_t on_read(void *ctx, cuv_stream *stream, const uint8_t *bytes, size_
     const yamux_window *window = &((yamux_stream *)stream)->window;
     if (window->size > s->window) s->window = window->size;
     if (s->manual) cuv_stream_grant(stream, count);
+    if (s->stop_at && s->received >= s->stop_at) cuv_stream_read_stop(stream);
     return count;
 }
 static void on_end(void *ctx, cuv_stream *stream) { (void)stream; ((side *)ctx)->ended = true; }
@@ -254,6 +256,49 @@ static void a_long_way_is_filled(void) {
     end(w);
 }
 
+enum { FAST = 4 };
+
+// They read no more, and all that their windows allow has come.
+static bool the_fast_stand_still(void *ctx) {
+    world *w = ctx;
+    for (int i = 0; i < FAST; i++)
+        if (w->sides[i].received < w->sides[i].stop_at || ((yamux_stream *)w->sides[i].stream)->window.open > 0) return false;
+    return true;
+}
+
+static bool the_last_is_over(void *ctx) { return ((world *)ctx)->sides[FAST].ended; }
+
+// Four clients download fast over a way of 50 ms, then read no more. Their windows together could have been all that the tunnel has.
+static void those_that_stand_still_leave_a_window_for_the_next(void) {
+    enum { STOP = 6000000, ALL = 8000000, MIB = 1 << 20 };
+    cuv_loop *loop = cuv_loop_new();
+    cuv_stream *a, *b;
+    pipe_new(loop, 25, 64 << 20, &a, &b);
+    world *w = begin(loop, a, b, FAST + 1);
+    yamux_growth *growth = &w->sessions[1]->growth;
+    growth->left = FAST * (2 * MIB - CW_YAMUX_INITIAL_WINDOW);
+    growth->largest = 2 * MIB;
+    for (int i = 0; i <= FAST; i++) {
+        w->sides[i].stop_at = i < FAST ? STOP : 0;
+        w->sides[i].paused = i == FAST;
+        w->sides[FAST + 1 + i].total = ALL;
+        w->sides[FAST + 1 + i].piece = SCRATCH;
+    }
+    open_all(w);
+    turn_until(loop, the_fast_stand_still, w, 10);
+    cuv_stream_read_start(w->sides[FAST].stream);
+    turn_until(loop, the_last_is_over, w, 10);
+    CHECK(w->sides[FAST].window >= 512 * 1024);
+    for (int i = 0; i < FAST; i++) {
+        w->sides[i].stop_at = 0;
+        cuv_stream_read_start(w->sides[i].stream);
+    }
+    turn_until(loop, all_over, w, 10);
+    for (int i = 0; i <= FAST; i++) check_whole(&w->sides[i], ALL);
+    CHECK_EQUAL(growth->left, FAST * (2 * MIB - CW_YAMUX_INITIAL_WINDOW));
+    end(w);
+}
+
 // Streams that are aborted, closed and left at random places, for a while; nothing may stay.
 static void streams_end_at_every_stage(void) {
     uint64_t random = 9;
@@ -288,6 +333,7 @@ int main(void) {
     transfers_are_whole();
     a_stream_that_stands_still_holds_up_no_other();
     a_long_way_is_filled();
+    those_that_stand_still_leave_a_window_for_the_next();
     streams_end_at_every_stage();
     return 0;
 }
