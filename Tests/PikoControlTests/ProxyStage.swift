@@ -20,14 +20,15 @@ final class Stage {
     var moves: Int { moved.value.load(ordering: .relaxed) }
 
     static func run(
-        loops: Int = 1, timeout: UInt64 = 5000, headTimeout: UInt64 = 10_000, servicePort: UInt16? = nil, _ body: (Stage) throws -> Void
+        loops: Int = 1, timeout: UInt64 = 5000, headTimeout: UInt64 = 10_000, servicePort: UInt16? = nil,
+        heads: ByteBudget = ByteBudget(bytes: HTTPProxy.mostHeads), _ body: (Stage) throws -> Void
     ) throws {
-        let stage = try Stage(loops: loops, timeout: timeout, headTimeout: headTimeout, servicePort: servicePort)
+        let stage = try Stage(loops: loops, timeout: timeout, headTimeout: headTimeout, servicePort: servicePort, heads: heads)
         defer { stage.end() }
         try body(stage)
     }
 
-    private init(loops count: Int, timeout: UInt64, headTimeout: UInt64, servicePort: UInt16?) throws {
+    private init(loops count: Int, timeout: UInt64, headTimeout: UInt64, servicePort: UInt16?, heads: ByteBudget) throws {
         service = try TestSocket.listening()
         let loops = try (0..<count).map { _ in try EventLoop(name: "test") }
         self.loops = loops
@@ -39,7 +40,8 @@ final class Stage {
             try loops[index].start()
             let listening = loops[index].sync {
                 let corner = Corner(
-                    index: index, loop: loops[index], corners: corners, timeout: timeout, headTimeout: headTimeout, target: target, moved: moved)
+                    index: index, loop: loops[index], corners: corners, timeout: timeout, headTimeout: headTimeout, target: target, heads: heads,
+                    moved: moved)
                 corners[index].value = corner
                 return index == 0 ? corner.listen() : 0
             }
@@ -92,7 +94,10 @@ final class Corner {
     private var listener: Listener?
     private let loop: EventLoop
 
-    init(index: Int, loop: EventLoop, corners: [LoopBound<Corner>], timeout: UInt64, headTimeout: UInt64, target: UInt16, moved: Counter) {
+    init(
+        index: Int, loop: EventLoop, corners: [LoopBound<Corner>], timeout: UInt64, headTimeout: UInt64, target: UInt16, heads: ByteBudget,
+        moved: Counter
+    ) {
         self.loop = loop
         let log = Log(sink: LogSink(configuration: LogConfiguration()) { _ in true })
         pool = ConnectionPool(ConnectionPoolSettings(host: "127.0.0.1", port: target, dialTimeout: 1000), loop: loop, log: log)
@@ -103,6 +108,7 @@ final class Corner {
         settings.drainIdleTimeout = 300
         let provider: any UpstreamProvider = corners.count == 1 ? pool : RestlessProvider(pool, index: index, loops: corners.count)
         let proxy = HTTPProxy(settings, loop: loop, index: index, provider: provider, log: log, metrics: ProxyMetrics(), accessLog: nil)
+        proxy.heads = heads
         proxy.moveAway = { moving, arrival, index in
             moved.value.add(1, ordering: .relaxed)
             return corners[index].post { $0.proxy?.land(moving, arrival) }

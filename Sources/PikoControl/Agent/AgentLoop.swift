@@ -12,6 +12,8 @@ final class AgentLoop: EndingLoop {
     /// Of the loop within the process.
     let index: Int
     private(set) var configuration: AgentConfiguration
+    /// What long heads may take, in the whole process.
+    let heads: ByteBudget
     let tls: AgentTLS
     let log: Log
     /// Streams under way.
@@ -24,7 +26,10 @@ final class AgentLoop: EndingLoop {
     private(set) var metrics: [String: ProxyMetrics] = [:]
     var faults = AgentFaults()
 
-    init(loop: EventLoop, index: Int, configuration: AgentConfiguration, tls: AgentTLS, log: Log, turnstile: Turnstile) {
+    init(
+        loop: EventLoop, index: Int, configuration: AgentConfiguration, heads: ByteBudget, tls: AgentTLS, log: Log, turnstile: Turnstile
+    ) {
+        self.heads = heads
         self.tls = tls
         self.loop = loop
         self.index = index

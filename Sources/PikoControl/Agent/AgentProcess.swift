@@ -58,10 +58,11 @@ public final class AgentProcess {
 
     private func occupy(_ loops: LoopGroup<AgentLoop>, _ tls: AgentTLS) {
         let (configuration, log, turnstile) = (configuration, log, turnstile)
+        let heads = ByteBudget(bytes: HTTPProxy.mostHeads)
         for (index, member) in loops.members.enumerated() {
             member.loop.sync {
                 member.value = AgentLoop(
-                    loop: member.loop, index: index, configuration: configuration, tls: tls, log: log, turnstile: turnstile)
+                    loop: member.loop, index: index, configuration: configuration, heads: heads, tls: tls, log: log, turnstile: turnstile)
             }
         }
     }

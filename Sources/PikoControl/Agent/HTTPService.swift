@@ -34,6 +34,7 @@ final class HTTPService: AgentService {
             settings, loop: owner.loop, index: owner.index, provider: pool, log: log,
             metrics: owner.metrics(for: configuration.endpointID),
             accessLog: AccessLog(log: log, configuration: configuration.accessLog))
+        proxy.heads = owner.heads
         proxy.onConnectionEnd = { [unowned owner] in owner.streamDidEnd() }
         return Parts(proxy: proxy, pool: pool)
     }

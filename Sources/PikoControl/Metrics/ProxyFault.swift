@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What goes wrong with a request or a connection and is not to be seen by the status of an answer: its head was good, or none ever came.
+// What goes wrong with a request or a connection and is not to be seen by the status of an answer, or not well enough.
 // Plain values, counted by ProxyMetrics.
 
 /// One of the things that a proxy counts beside its answers.
@@ -10,6 +10,8 @@ enum ProxyFault: Int, CaseIterable, Sendable {
     case overdue
     /// A client sent nothing in the time for a head.
     case silent
+    /// A long head, a client's or an upstream's, for which there was no memory left.
+    case requestUnheld, responseUnheld
 
     /// Of those about a body: whose it was, and how it broke.
     fileprivate static let ofBodies: [(fault: ProxyFault, side: String, kind: String)] = [
@@ -31,5 +33,11 @@ extension PrometheusText {
         for part in parts { sample(part.labels, part.snapshot.faults[ProxyFault.overdue.rawValue]) }
         begin("\(prefix)_connections_silent_total", .counter, "Connections that sent nothing in the time for a head.")
         for part in parts { sample(part.labels, part.snapshot.faults[ProxyFault.silent.rawValue]) }
+        begin("\(prefix)_heads_unheld_total", .counter, "Long heads that no memory was left for, by whose they were.")
+        for part in parts {
+            for (fault, side) in [(ProxyFault.requestUnheld, "client"), (.responseUnheld, "upstream")] {
+                sample(part.labels + [("side", side)], part.snapshot.faults[fault.rawValue])
+            }
+        }
     }
 }

@@ -17,6 +17,15 @@ final class ByteBudget: Sendable {
         return false
     }
 
+    /// What one holder takes to begin with; nil: as `take`, false.
+    func lease(_ count: Int) -> Lease? {
+        let lease = Lease(of: self)
+        return lease.take(count) ? lease : nil
+    }
+
+    /// Bytes that are left.
+    var rest: Int { left.load(ordering: .relaxed) }
+
     func giveBack(_ count: Int) { left.add(count, ordering: .relaxed) }
 
     /// What one holder has taken; given back when nobody holds it any more.
@@ -32,6 +41,9 @@ final class ByteBudget: Sendable {
             held.add(count, ordering: .relaxed)
             return true
         }
+
+        /// Bytes taken so far.
+        var count: Int { held.load(ordering: .relaxed) }
 
         deinit { budget.giveBack(held.load(ordering: .relaxed)) }
     }

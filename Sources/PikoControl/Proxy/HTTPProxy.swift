@@ -27,6 +27,10 @@ public final class HTTPProxy {
     @exclusivity(unchecked) public var rates: ClientRates?
     /// Who is let in; nil: everybody.
     var gate: TokenGate?
+    /// What long heads may take, together with those of the process's other proxies.
+    var heads = ByteBudget(bytes: HTTPProxy.mostHeads)
+    /// On the loop's clock, about `heads`.
+    var lastComplaint: UInt64 = 0
     /// Sends a connection to the proxy of another loop, which gives it to `land`. False: that loop has ended. nil: nothing ever moves.
     public var moveAway: ((MovingConnection, ProxyArrival, _ loop: Int) -> Bool)?
     /// A connection given to `serve` has ended, on whichever loop it was by then.

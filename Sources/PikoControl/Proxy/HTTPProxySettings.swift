@@ -65,6 +65,8 @@ public struct CarriedRequest: Sendable {
     var pass: TokenPass?
     /// The head as it goes on, and what is held of the body.
     var message: [UInt8]
+    /// Counts the memory of a long one.
+    var companion: (any AnyObject & Sendable)?
     var hopPart: Range<Int>
     var bodyToCome: UInt64
     var tried: [TunnelID]

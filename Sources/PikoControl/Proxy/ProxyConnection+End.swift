@@ -71,6 +71,7 @@ extension ProxyConnection {
     func awaitNext() {
         if proxy.isDraining, isOfMember { awaitMember() }
         setClock(idleTimeout)
+        if waitingHeads != nil { downstream.watchDrain() }
         if isReading { return }
         if downstream.keptCount > 0 {
             downstream.resume()
@@ -120,8 +121,8 @@ extension ProxyConnection {
     func carried(_ message: HeadWriter) -> CarriedRequest {
         CarriedRequest(
             exchange: exchange, traits: traits, endpoint: endpoint, endpointIsFromHost: endpointIsFromHost, reach: reach,
-            isForwarded: isForwarded, trail: trail, pass: pass, message: Array(message.bytes), hopPart: hopPart, bodyToCome: bodyToCome, tried: tried,
-            triedNodes: triedNodes,
+            isForwarded: isForwarded, trail: trail, pass: pass, message: Array(message.bytes), companion: message.companion,
+            hopPart: hopPart, bodyToCome: bodyToCome, tried: tried, triedNodes: triedNodes,
             readDeadline: readDeadline, writeDeadline: writeDeadline, record: record, accessEntry: accessEntry)
     }
 
@@ -165,7 +166,9 @@ extension ProxyConnection {
         readDeadline = request.readDeadline
         writeDeadline = request.writeDeadline
         let message = proxy.takeMessage()
+        message.reserve(request.message.count + Int(request.bodyToCome))
         request.message.withUnsafeBytes { message.append($0) }
+        message.companion = request.companion
         self.message = message
         connection.startReading()
         perform(exchange.begin())

@@ -114,6 +114,7 @@ extension ProxyConnection {
         guard let upstream, let message else { return }
         let bytes = pool?.isOfNode == true ? forNode(message) : message.bytes
         upstream.write(bytes, more: exchange.isUploading)
+        if message.companion != nil, upstream.queued > 0 { upstream.companion = message.companion }
         if !exchange.isUploading { return }
         uploadBytesSeen = upload?.bytes ?? bodyToCome
     }
@@ -180,6 +181,7 @@ extension ProxyConnection {
 
     private func writeResponse(closes: Bool) {
         giveMessageBack()
+        settleUpstream()
         record.status = response.status
         let writer = proxy.writer
         writer.clear()

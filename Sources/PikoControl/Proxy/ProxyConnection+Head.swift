@@ -6,10 +6,16 @@ import PikoCore
 import PikoEngine
 
 extension ProxyConnection {
-    /// An incomplete head of at most so many bytes stays with its stream.
-    private static let streamHeadLimit = 32 * 1024
+    /// What becomes of an incomplete head.
+    enum Waiting {
+        /// So many of its bytes were taken; it waits for more.
+        case taken(Int)
+        case tooLarge
+        /// Long heads have all the memory that they may have.
+        case noRoom
+    }
 
-    /// Has a gathered head scanned together with the bytes that follow it. The scan says how much it took: 0 of an incomplete head.
+    /// Has a gathered head scanned together with the bytes that follow it, for which there is room. The scan says how much it took: 0 of an incomplete head.
     /// - Returns: how many of `bytes` were taken, and the memory is given back; nil: incomplete, all of them are gathered.
     func scan(
         _ gathered: HeadWriter, with bytes: UnsafeRawBufferPointer, by scan: (UnsafeRawBufferPointer, _ isGathered: Bool) -> Int
@@ -23,13 +29,16 @@ extension ProxyConnection {
     }
 
     /// An incomplete head waits for more; `memory` is where a long one is gathered.
-    /// - Returns: how many of `bytes` were taken; nil: the head is too large.
-    func wait(for bytes: UnsafeRawBufferPointer, isGathered: Bool, in memory: inout HeadWriter?) -> Int? {
-        if bytes.count > proxy.settings.headLimits.bytes { return nil }
-        if isGathered || bytes.count < Self.streamHeadLimit { return 0 }
+    func wait(for bytes: UnsafeRawBufferPointer, isGathered: Bool, in memory: inout HeadWriter?) -> Waiting {
+        if bytes.count > proxy.settings.headLimits.bytes { return .tooLarge }
+        if isGathered || bytes.count < HTTPProxy.freeHead { return .taken(0) }
         let gathered = proxy.takeMessage()
+        guard proxy.makeRoom(for: bytes.count, in: gathered) else {
+            proxy.giveBack(gathered)
+            return .noRoom
+        }
         gathered.append(bytes)
         memory = gathered
-        return bytes.count
+        return .taken(bytes.count)
     }
 }

@@ -9,6 +9,8 @@ extension ProxyConnection {
     /// A body announced to be at most so long is held while it is passed on.
     static let heldBodyLimit: UInt64 = 64 * 1024
     private static let mostEmptyLines = 4
+    /// Bytes by which a head mostly grows at most on its way.
+    private static let usualAddition = 1024
 
     // MARK: Heads
 
@@ -16,6 +18,11 @@ extension ProxyConnection {
     func readHead(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard let gathered = gatheredHead else { return scanHead(bytes, isGathered: false) }
         gatheredHead = nil
+        guard proxy.makeRoom(for: bytes.count, in: gathered) else {
+            refuseUnheld(gathered.bytes)
+            proxy.giveBack(gathered)
+            return bytes.count
+        }
         if let taken = scan(gathered, with: bytes, by: scanHead) { return taken }
         gatheredHead = gathered
         return bytes.count
@@ -25,7 +32,7 @@ extension ProxyConnection {
     private func scanHead(_ bytes: UnsafeRawBufferPointer, isGathered: Bool) -> Int {
         if !headBegan { headDidBegin() }
         switch scanner.next(bytes) {
-        case .needsMore: return wait(for: bytes, isGathered: isGathered, in: &gatheredHead) ?? refuse(.headTooLarge, bytes)
+        case .needsMore: return waitForHead(bytes, isGathered: isGathered)
         case .malformed: return refuse(proxy.requestHead.parse(bytes) ?? .badLineEnd, bytes)
         case .head(2) where emptyLines < Self.mostEmptyLines:
             // Empty lines in front of a request are forgiven (RFC 9112 2.2), within reason.
@@ -34,6 +41,16 @@ extension ProxyConnection {
             return 2
         case .head(let count):
             return beginRequest(bytes, count, isGathered: isGathered)
+        }
+    }
+
+    private func waitForHead(_ bytes: UnsafeRawBufferPointer, isGathered: Bool) -> Int {
+        switch wait(for: bytes, isGathered: isGathered, in: &gatheredHead) {
+        case .taken(let count): return count
+        case .tooLarge: return refuse(.headTooLarge, bytes)
+        case .noRoom:
+            refuseUnheld(bytes)
+            return bytes.count
         }
     }
 
@@ -57,6 +74,13 @@ extension ProxyConnection {
         return bytes.count
     }
 
+    /// There is no memory for so long a head. A node, which speaks for somebody else, may ask another.
+    private func refuseUnheld(_ bytes: UnsafeRawBufferPointer) {
+        proxy.noteUnheld(.requestUnheld)
+        let isOfNode = proxy.settings.role == .agent || isOfSession || isOfMember
+        end(bytes, with: ProxyError.overloaded.status, ProxyError.overloaded.text, isRefusal: isOfNode)
+    }
+
     /// The deadline passed between requests or within a head.
     func headIsLate() {
         guard headBegan else {
@@ -73,10 +97,10 @@ extension ProxyConnection {
     }
 
     /// Instead of a request: an answer, its line in the log, and the end.
-    private func end(_ bytes: UnsafeRawBufferPointer, with status: UInt16, _ text: StaticString) {
+    private func end(_ bytes: UnsafeRawBufferPointer, with status: UInt16, _ text: StaticString, isRefusal: Bool = false) {
         proxy.log.peer(.debug, "request refused") { $0.add("error", String(describing: text)) }
         beginRecord(refused: bytes)
-        answer(status, text, closes: true)
+        answer(status, text, closes: true, isRefusal: isRefusal)
         endRecord(.failed)
         close()
     }
@@ -160,10 +184,16 @@ extension ProxyConnection {
     /// The first selection of a request: its connection may move to another loop with it.
     private func select(from bytes: UnsafeRawBufferPointer, taking count: Int, _ inHand: Int) {
         let message = proxy.takeMessage()
+        let isLong = count > HTTPProxy.freeHead
+        if isLong { message.reserve(count + inHand + Int(bodyToCome) + Self.usualAddition) }
         let common = proxy.requestHead.write(rewrite(), to: message)
         hopPart = common..<message.count
         if inHand > 0 { message.append(UnsafeRawBufferPointer(rebasing: bytes[count..<(count + inHand)])) }
         self.message = message
+        if isLong, !proxy.hold(message, bodyToCome: bodyToCome) {
+            proxy.noteUnheld(.requestUnheld)
+            return handle(.upstreamRefused(.overloaded))
+        }
         unread = UnsafeRawBufferPointer(rebasing: bytes[(count + inHand)...])
         perform(exchange.begin())
         unread = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -250,11 +280,18 @@ extension ProxyConnection {
 // MARK: Where a request goes
 
 extension ProxyConnection {
+    /// Bytes of a name; no agent may register a longer one, and none is remembered.
+    private static let longestEndpoint = 256
+
     /// Why a request goes nowhere; nil: it has a destination.
     private func refusal(_ head: RequestHead) -> ProxyError? {
         if traits.method == .connect { return .unsupportedMethod }
         guard proxy.settings.role == .server else { return nil }
         guard let name = head.endpoint else { return .missingEndpoint }
+        guard name.count <= Self.longestEndpoint else {
+            endpoint = ""
+            return .noUpstreams
+        }
         nameEndpoint(name, isFromHost: head.endpointIsFromHost)
         return mayReach(endpoint, isHostName: endpointIsFromHost) ? nil : ProxyError(.notPermitted)
     }
@@ -303,16 +340,23 @@ extension ProxyConnection {
         guard mayReach(name, isHostName: false) else { return .none(ProxyError(.notPermitted)) }
         guard WebSocketUpgrade.isRequested(by: head) else { return .none(.upgradeRequired) }
         var request = TCPTunnelRequest(endpoint: name, head: head, localOnly: reach == .here, selected: selected)
-        if reach != .here { request.fallback = fallback(head, name) }
+        if reach != .here {
+            guard let fallback = fallback(head, name) else { return .none(.overloaded) }
+            request.fallback = fallback
+        }
         selected = nil
         return tunnels.takeOver(downstream, request)
     }
 
-    /// The upgrade as it goes to another node, should it come to that.
-    private func fallback(_ head: RequestHead, _ name: String) -> CarriedRequest {
+    /// The upgrade as it goes to another node, should it come to that. nil: there is no room for so long a head.
+    private func fallback(_ head: RequestHead, _ name: String) -> CarriedRequest? {
         let message = proxy.takeMessage()
         defer { proxy.giveBack(message) }
         let common = head.write(rewrite(), to: message)
+        if head.byteCount > HTTPProxy.freeHead, !proxy.hold(message, bodyToCome: 0) {
+            proxy.noteUnheld(.requestUnheld)
+            return nil
+        }
         var request = carried(message)
         request.endpoint = name
         request.endpointIsFromHost = false

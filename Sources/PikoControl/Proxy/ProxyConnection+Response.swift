@@ -15,6 +15,10 @@ extension ProxyConnection {
         guard let gathered = gatheredResponse else { return scanResponse(bytes, isGathered: false) }
         // Its memory is read until the end of this call, whatever happens to the exchange meanwhile.
         gatheredResponse = nil
+        guard proxy.makeRoom(for: bytes.count, in: gathered) else {
+            proxy.giveBack(gathered)
+            return refuseUnheldResponse(bytes)
+        }
         if let taken = scan(gathered, with: bytes, by: scanResponse) { return taken }
         gatheredResponse = gathered
         return bytes.count
@@ -25,9 +29,23 @@ extension ProxyConnection {
         switch responseScanner.next(bytes) {
         case .malformed(let error): return refuseResponse(error.description, bytes)
         case .head(let count): return beginResponse(bytes, count)
-        case .needsMore:
-            return wait(for: bytes, isGathered: isGathered, in: &gatheredResponse) ?? refuseResponse("head too large", bytes)
+        case .needsMore: return waitForResponse(bytes, isGathered: isGathered)
         }
+    }
+
+    private func waitForResponse(_ bytes: UnsafeRawBufferPointer, isGathered: Bool) -> Int {
+        switch wait(for: bytes, isGathered: isGathered, in: &gatheredResponse) {
+        case .taken(let count): return count
+        case .tooLarge: return refuseResponse("head too large", bytes)
+        case .noRoom: return refuseUnheldResponse(bytes)
+        }
+    }
+
+    /// There is no memory for so long a head.
+    private func refuseUnheldResponse(_ bytes: UnsafeRawBufferPointer) -> Int {
+        proxy.noteUnheld(.responseUnheld)
+        handle(.badResponse)
+        return bytes.count
     }
 
     private func refuseResponse(_ reason: String, _ bytes: UnsafeRawBufferPointer) -> Int {
@@ -54,10 +72,12 @@ extension ProxyConnection {
         // They wait for a client that does not read; together they may be as long as one head.
         if response.isInterim { interimBytes += count }
         if interimBytes > proxy.settings.headLimits.bytes { return refuseResponse("interim heads too large", bytes) }
+        if count > HTTPProxy.freeHead, !chargeResponse(count) { return refuseUnheldResponse(bytes) }
         responseRest = UnsafeRawBufferPointer(rebasing: bytes[count...])
         responseTaken = count
         handle(.responseHead(response))
         responseRest = UnsafeRawBufferPointer(start: nil, count: 0)
+        settleDownstream()
         return responseTaken
     }
 
@@ -96,12 +116,13 @@ extension ProxyConnection {
 
     func releaseUpstream(reusable: Bool) {
         guard let connection = upstream else { return }
+        settleUpstream()
         upstream = nil
         connection.handler = nil
         guard let pool else { return connection.close() }
         self.pool = nil
         if upstreamIsShared { return connection.close() }
-        pool.release(connection, reusable: reusable && !upstreamIsDirty)
+        pool.release(connection, reusable: reusable && !upstreamIsDirty && connection.companion == nil)
     }
 
     func abortUpstream() {

@@ -15,6 +15,8 @@ extension ProxyConnection {
 
     /// Milliseconds; a verdict comes sooner, whatever the issuer does.
     private static let patience: UInt64 = 120_000
+    /// Bytes of `Bearer `.
+    private static let scheme = 7
 
     /// - Parameter canWait: the head can be left unread.
     func enter(_ head: RequestHead, canWait: Bool) -> Entry {
@@ -60,6 +62,8 @@ extension ProxyConnection {
             if pass != nil { pass = nil }
             return
         }
+        // It is kept between requests, and longer ones are no tokens.
+        guard value.count <= PresentedToken.longest + Self.scheme else { return pass = nil }
         if let pass, pass.grant == nil, pass.isFor(.pikoAuthorization, value) { return }
         pass = TokenPass(.pikoAuthorization, Array(value), grant: nil, version: 0)
     }

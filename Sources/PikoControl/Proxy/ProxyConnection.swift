@@ -115,6 +115,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
     var responseScanner = HeadScanner()
     /// A long response head so far.
     var gatheredResponse: HeadWriter?
+    /// On long response heads that wait for the client.
+    @exclusivity(unchecked) var waitingHeads: ByteBudget.Lease?
     var response = ResponseTraits()
     /// Behind the response head, during the call that reads it; and how much of it was passed on there.
     var responseRest = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -256,6 +258,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
 
     func connectionDidDrain(_ connection: Connection) {
         guard connection === downstream else { return }
+        settleDownstream()
         if state == .parked, downstream.queued == 0 { return leaveForOtherLoop() }
         if isBackedUp, !backsUp(), state == .idle { awaitNext() }
     }
@@ -275,6 +278,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         if state == .parked { forgetParked() }
         if state == .held { forgetHeld() }
         giveBack(&gatheredHead)
+        waitingHeads = nil
         let hasMoved = state == .over && downstreamIsGone
         state = .over
         deadline = .max

@@ -58,6 +58,7 @@ final class ServerLoop: EndingLoop {
         proxy.gate = TokenGate(node.tokens.proxy, on: loop)
         proxy.membership = membership
         proxy.rates = node.rates
+        proxy.heads = node.heads
         proxy.onConnectionEnd = { [unowned self] in clientDidEnd() }
         proxy.moveAway = { [unowned self] in move($0, $1, to: $2) }
         return proxy

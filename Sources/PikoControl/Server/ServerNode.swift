@@ -16,6 +16,8 @@ final class ServerNode: Sendable {
     let places = ClientPlaces()
     let rates: ClientRates
     let refusals = Refusals()
+    /// What long heads of clients and upstreams may take.
+    let heads = ByteBudget(bytes: HTTPProxy.mostHeads)
     let log: Log
     let loops: LoopGroup<ServerLoop>
     let registry: TunnelRegistry

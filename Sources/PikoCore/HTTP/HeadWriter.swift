@@ -8,8 +8,11 @@
 /// copying. None is ever passed inout.
 public final class HeadWriter {
     @exclusivity(unchecked) private var start: UnsafeMutableRawPointer
-    @exclusivity(unchecked) private var capacity: Int
+    /// Bytes of memory.
+    @exclusivity(unchecked) public private(set) var capacity: Int
     @exclusivity(unchecked) public private(set) var count = 0
+    /// Let go of together with the memory of an unusually large head: whoever counts that.
+    @exclusivity(unchecked) public var companion: (any AnyObject & Sendable)?
 
     private static let smallCapacity = 2048
 
@@ -29,14 +32,19 @@ public final class HeadWriter {
     /// Forgets the bytes and gives back what an unusually large head took.
     public func release() {
         count = 0
-        if capacity > HeadWriter.smallCapacity { grow(to: HeadWriter.smallCapacity) }
+        guard capacity > HeadWriter.smallCapacity else { return }
+        grow(to: HeadWriter.smallCapacity)
+        companion = nil
     }
 
     /// Makes room for so many more bytes.
     @inline(__always)
-    func reserve(_ more: Int) {
-        if more > capacity &- count { grow(to: max(capacity &* 2, count + more)) }
+    public func reserve(_ more: Int) {
+        if more > capacity &- count { grow(to: capacity(for: more)) }
     }
+
+    /// What `capacity` is once there is room for so many more bytes.
+    public func capacity(for more: Int) -> Int { more > capacity - count ? max(capacity * 2, count + more) : capacity }
 
     @inline(__always)
     func append(_ source: UnsafeRawPointer, _ length: Int) {
