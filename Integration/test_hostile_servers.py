@@ -3,6 +3,7 @@
 # and it serves the next good tunnel.
 
 import os
+import queue
 import struct
 import time
 
@@ -14,7 +15,7 @@ from peer import yamux
 from peer.client import fetch
 from peer.server import FakeServer, ask
 from peer.service import Service, echo
-from peer.websocket import TEXT
+from peer.websocket import TEXT, WebSocket
 from peer.wire import Ended, Wire
 from peer.yamux import ACK, DATA, FIN, INITIAL, PING, RST, SYN, WINDOW
 
@@ -139,6 +140,44 @@ def test_a_server_that_breaks_the_protocol_is_counted_by_its_agent(piko, service
         eventually(lambda: sample % count in fetch(addr, "agent", "/metrics").body.decode())
     server.tunnel().close()
     server.close()
+
+
+class Counting:
+    """An agent that tells its metrics."""
+
+    def __init__(self, piko, url, service):
+        self.addr = f"127.0.0.1:{free_port()}"
+        piko.agent("http", url, "web", service.addr, "--server.enabled", "--server.bind-addr", self.addr)
+
+    def counts(self, name, value):
+        eventually(lambda: f"\npiko_agent_{name} {value}\n" in fetch(self.addr, "agent", "/metrics").body.decode(), what=f"{name} {value}")
+
+
+def test_odd_frames_of_a_server_are_counted_while_the_tunnel_goes_on(piko, service):
+    with FakeServer() as server:
+        agent = Counting(piko, server.url, service)
+        session = server.tunnel()
+        for _ in range(3):
+            session.send_frame(PING, ACK, 0, 99)
+        agent.counts('faults_total{kind="frame"}', 3)
+        assert ask(session.open()).status == 200
+        agent.counts("protocol_errors_total", 0)
+
+
+def test_a_server_that_asks_and_does_not_read_the_answers_is_left_and_counted(piko, service):
+    tunnels = queue.Queue()
+    with FakeServer(upgrade=lambda wire: tunnels.put(WebSocket.accept(wire))) as server:
+        agent = Counting(piko, server.url, service)
+        ws = tunnels.get(timeout=10)
+        flood = yamux.encode(PING, SYN, 0, 1) * 5_000
+        ws.wire.settimeout(5)
+        with pytest.raises(OSError):
+            for _ in range(4_000):
+                ws.send(flood)
+        agent.counts('faults_total{kind="unread"}', 1)
+        agent.counts("protocol_errors_total", 0)
+        tunnels.get(timeout=10)  # it has dialled again
+        ws.reset()
 
 
 def test_a_text_message_ends_the_tunnel(arena):

@@ -59,8 +59,6 @@ public struct UpstreamTrouble: Sendable {
     public let reason: String
     /// Of the dial; nil: a tunnel was lost.
     public let failure: DialFailure?
-    /// Of the tunnel that was lost; nil: the server ended it in order, or there was none.
-    public let loss: EngineError?
     /// Failures in a row, from 1.
     public let attempt: Int
     /// Milliseconds until the next try; nil: one is on its way.
@@ -77,6 +75,10 @@ public protocol UpstreamTunnelsHandler: AnyObject {
     func tunnels(_ tunnels: UpstreamTunnels, didConnectTo node: String?)
     /// A tunnel was lost or could not be opened.
     func tunnels(_ tunnels: UpstreamTunnels, didMeet trouble: UpstreamTrouble)
+    /// The server broke a rule of a tunnel that does no harm, or opened more streams than it may. To be counted: no tunnel must be touched from here.
+    func tunnelsDidMeetFault(_ tunnels: UpstreamTunnels)
+    /// A tunnel has ended, whoever wanted it; nil: in order. What it means comes after this.
+    func tunnels(_ tunnels: UpstreamTunnels, didClose error: EngineError?)
     /// The first dial failed for good: nothing is tried any more.
     func tunnels(_ tunnels: UpstreamTunnels, didFail failure: DialFailure)
     /// After `goAway`: on one more tunnel nothing can come any more.
@@ -86,5 +88,7 @@ public protocol UpstreamTunnelsHandler: AnyObject {
 }
 
 extension UpstreamTunnelsHandler {
+    public func tunnelsDidMeetFault(_ tunnels: UpstreamTunnels) {}
+    public func tunnels(_ tunnels: UpstreamTunnels, didClose error: EngineError?) {}
     public func tunnelsDidServe(_ tunnels: UpstreamTunnels) {}
 }

@@ -203,14 +203,14 @@ public final class UpstreamTunnels: TunnelSessionHandler {
         }
     }
 
-    private func meet(_ reason: String, failure: DialFailure? = nil, loss: EngineError? = nil, _ event: TunnelPlan.Event) {
+    private func meet(_ reason: String, failure: DialFailure? = nil, _ event: TunnelPlan.Event) {
         failures += 1
         let wait = take(event)
         guard stage == .running else { return }
         handler.tunnels(
             self,
             didMeet: UpstreamTrouble(
-                reason: reason, failure: failure, loss: loss, attempt: failures, retryIn: wait, serving: plan.servingCount))
+                reason: reason, failure: failure, attempt: failures, retryIn: wait, serving: plan.servingCount))
     }
 
     // MARK: Sessions
@@ -231,13 +231,16 @@ public final class UpstreamTunnels: TunnelSessionHandler {
         if stage == .stopping { handler.tunnelsDidServe(self) }
     }
 
+    public func sessionDidMeetFault(_ session: TunnelSession) { handler.tunnelsDidMeetFault(self) }
+
     public func sessionDidClose(_ session: TunnelSession, error: EngineError?) {
         guard let index = tunnels.firstIndex(where: { $0.session === session }) else { return }
         let tunnel = tunnels.remove(at: index)
+        handler.tunnels(self, didClose: error)
         if tunnel.saidGoAway {
             take(.ended(tunnel.number))
         } else {
-            meet(error?.description ?? "closed by the server", loss: error, .ended(tunnel.number))
+            meet(error?.description ?? "closed by the server", .ended(tunnel.number))
         }
         endIfDone()
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What an agent could not reach, for metrics: its server and its services.
+// What an agent could not reach, its server and its services, and what servers did against the rules of a tunnel, for metrics.
 // A plain value of one loop; those of all loops add up.
 
 import PikoClient
@@ -31,28 +31,24 @@ enum DialFault: String, CaseIterable, Sendable {
     }
 }
 
-/// What one loop, or several together, could not reach.
+/// What one loop, or several together, could not reach, and what servers did to them.
 struct AgentFaults: Equatable, Sendable {
     private(set) var dials: [DialFault: UInt64] = [:]
     /// Times that a service was not reached, by endpoint.
     private(set) var services: [String: UInt64] = [:]
-    /// Tunnels that were ended because their server broke the protocol.
-    private(set) var brokenTunnels: UInt64 = 0
+    /// What servers did.
+    private(set) var tunnels: [SessionFault: UInt64] = [:]
 
     mutating func count(_ failure: DialFailure) { dials[DialFault(failure), default: 0] += 1 }
 
-    /// A tunnel less than there should be; one that was only lost is no fault.
-    mutating func count(_ trouble: UpstreamTrouble) {
-        if let failure = trouble.failure { count(failure) }
-        if trouble.loss == .protocolViolation { brokenTunnels += 1 }
-    }
+    mutating func count(_ fault: SessionFault) { tunnels[fault, default: 0] += 1 }
 
     mutating func countService(of endpoint: String) { services[endpoint, default: 0] += 1 }
 
     mutating func add(_ other: AgentFaults) {
         dials.merge(other.dials, uniquingKeysWith: +)
         services.merge(other.services, uniquingKeysWith: +)
-        brokenTunnels += other.brokenTunnels
+        tunnels.merge(other.tunnels, uniquingKeysWith: +)
     }
 }
 
@@ -61,7 +57,9 @@ extension PrometheusText {
         begin("piko_agent_dials_failed_total", .counter, "Dials to the server that opened no tunnel.")
         for fault in DialFault.allCases { sample([("reason", fault.rawValue)], faults.dials[fault] ?? 0) }
         begin("piko_agent_protocol_errors_total", .counter, "Tunnels ended because their server broke the protocol.")
-        sample(faults.brokenTunnels)
+        sample(faults.tunnels[.brokenProtocol] ?? 0)
+        begin("piko_agent_faults_total", .counter, "What else servers did against the rules of a tunnel.")
+        for fault in [SessionFault.unread, .frame] { sample([("kind", fault.label)], faults.tunnels[fault] ?? 0) }
         begin("piko_agent_services_unreached_total", .counter, "Connections to the service that did not come about.")
         for (endpoint, count) in faults.services.sorted(by: { $0.key < $1.key }) { sample([("endpoint", endpoint)], count) }
     }

@@ -93,7 +93,7 @@ final class AgentListener: UpstreamTunnelsHandler {
 
     /// Trouble is logged at once, its repetition at a decent interval. While another tunnel serves it is no reason for a warning.
     func tunnels(_ tunnels: UpstreamTunnels, didMeet trouble: UpstreamTrouble) {
-        owner.faults.count(trouble)
+        if let failure = trouble.failure { owner.faults.count(failure) }
         let isNews = lastTrouble != trouble.reason || owner.loop.now &- lastTroubleAt >= Self.repetition
         if isNews {
             lastTrouble = trouble.reason
@@ -107,6 +107,12 @@ final class AgentListener: UpstreamTunnelsHandler {
             if let wait = trouble.retryIn { $0.add("retry_in_ms", wait) }
             $0.add("tunnels", trouble.serving)
         }
+    }
+
+    func tunnelsDidMeetFault(_ tunnels: UpstreamTunnels) { owner.faults.count(SessionFault.frame) }
+
+    func tunnels(_ tunnels: UpstreamTunnels, didClose error: EngineError?) {
+        if let fault = SessionFault(endedBy: error) { owner.faults.count(fault) }
     }
 
     func tunnels(_ tunnels: UpstreamTunnels, didFail failure: DialFailure) {

@@ -18,6 +18,15 @@ enum SessionFault: Int, CaseIterable, Sendable {
     /// It opened a stream and is no member of the cluster any more: that was refused.
     case stranger
 
+    /// By which a session has ended; nil: it ended in order, or was only lost.
+    init?(endedBy error: EngineError?) {
+        switch error {
+        case .protocolViolation?: self = .brokenProtocol
+        case .limit?: self = .unread
+        default: return nil
+        }
+    }
+
     /// As a label of a counter.
     var label: String { self == .brokenProtocol ? "protocol" : String(describing: self) }
 }
@@ -30,8 +39,7 @@ final class SessionFaults: Sendable {
 
     /// A session has ended so; nil: in order.
     func count(endedBy error: EngineError?) {
-        if error == .protocolViolation { count(.brokenProtocol) }
-        if error == .limit { count(.unread) }
+        if let fault = SessionFault(endedBy: error) { count(fault) }
     }
 
     subscript(fault: SessionFault) -> UInt64 { counts.withLock { $0[fault.rawValue] } }

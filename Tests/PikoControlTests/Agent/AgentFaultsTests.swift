@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Under which reason an agent counts what it could not reach.
+// Under which reason an agent counts what it could not reach, and what servers did to it.
 // Values only.
 
 import PikoClient
@@ -22,12 +22,18 @@ struct AgentFaultsTests {
             faults.count(failure)
         }
         faults.countService(of: "web")
+        for error in [EngineError.protocolViolation, .limit, .limit, .reset, .closed] {
+            if let fault = SessionFault(endedBy: error) { faults.count(fault) }
+        }
         var sum = faults
         sum.add(faults)
         var page = PrometheusText()
         page.add(sum)
         #expect(page.text.contains("piko_agent_dials_failed_total{reason=\"proxy\"} 4\n"))
         #expect(page.text.contains("piko_agent_dials_failed_total{reason=\"tls\"} 2\n"))
+        #expect(page.text.contains("piko_agent_protocol_errors_total 2\n"))
+        #expect(page.text.contains("piko_agent_faults_total{kind=\"unread\"} 4\n"))
+        #expect(page.text.contains("piko_agent_faults_total{kind=\"frame\"} 0\n"))
         #expect(page.text.contains("piko_agent_services_unreached_total{endpoint=\"web\"} 2\n"))
     }
 }
