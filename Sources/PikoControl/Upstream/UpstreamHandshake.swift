@@ -218,12 +218,15 @@ final class UpstreamHandshake: ConnectionHandler {
         tunnel.servesHTTP = isOurs && head.fields.value(named: "x-piko-protocol")?.elementsEqual("http".utf8) == true
         var settings = server.node.tunnelSettings
         settings.peerServesLate = isOurs
+        var carrier = connection
         do throws(EngineError) {
-            let socket = try connection.upgradeToWebSocket(client: false, halfClose: false)
-            try tunnel.start(on: socket, settings: settings)
+            carrier = try connection.upgradeToWebSocket(client: false, halfClose: false)
+            try tunnel.start(on: carrier, settings: settings)
             server.didOpen(tunnel)
             if let listener { claim(listener, place) }
         } catch {
+            carrier.handler = nil
+            carrier.abort()
             server.node.registry.leave(place)
             server.upstreamLog.warn("upstream not accepted") {
                 $0.add("endpoint_id", endpoint)
