@@ -13,7 +13,7 @@ from peer.agent import FakeAgent
 from peer.client import Client, fetch
 from peer.server import FakeServer, ask
 from peer.wire import Ended, dressed
-from peer.yamux import DATA, INITIAL, RST, SYN, WINDOW
+from peer.yamux import ACK, DATA, FIN, INITIAL, RST, SYN, WINDOW
 
 MEBI = 1 << 20
 BUDGET = 256 * MEBI
@@ -165,3 +165,72 @@ def test_a_client_between_requests_costs_nothing_for_its_long_head(node, what):
             client.send(b"GET / HTTP/1.1\r\nHost: a.b\r\n" + line + LONG + b"\r\n\r\n")
             assert client.response().status in (200, 401, 502)
         assert grown(node) < SLACK, grown(node)
+
+
+TCP = b"GET /_piko/v1/tcp/%s HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" \
+      b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nX-Long: " + LONG + b"\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+class Ends:
+    """Ways in which a long head that was held comes to its end: what is sent to the agent, and what the agent does then."""
+
+    def __init__(self, node):
+        self.node = node
+        self.agent = None
+        self.dial()
+
+    def dial(self):
+        self.agent = FakeAgent(self.node.upstream, "bad", manual=True, grants=False)
+        self.seen = 0
+        eventually(lambda: self.node.listeners("bad"))
+
+    def opened(self):
+        """The stream that the node has opened next."""
+        session = self.agent.session
+        ids = lambda: [frame.stream for frame in session.frames if frame.flags & SYN and frame.stream]
+        session.wait(lambda: len(ids()) > self.seen)
+        self.seen += 1
+        return ids()[self.seen - 1]
+
+    def reset(self, stream):
+        self.agent.session.send_frame(WINDOW, RST, stream, 0)
+
+    def run(self, kind):
+        with Client(self.node.proxy, 20) as client:
+            client.send(TCP % b"bad" if kind.startswith("TCP") else TCP % b"nobody" if kind == "no TCP endpoint" else head("bad"))
+            if kind == "no TCP endpoint":
+                return client.response().status
+            stream = self.opened()
+            if kind in ("the client leaves", "TCP, the client leaves"):
+                client.wire.reset()
+                return None
+            if kind == "the tunnel is lost":
+                self.agent.session.ws.wire.reset()
+            elif kind == "answered before it was read":
+                self.agent.session.send_frame(DATA, ACK | FIN, stream, body=ANSWER)
+            else:
+                self.reset(stream)
+            status = client.response().status
+            if kind == "the tunnel is lost":
+                self.dial()
+            elif kind == "answered before it was read":
+                self.reset(stream)
+            return status
+
+
+ENDS = {
+    "the client leaves": None, "the agent resets": 502, "the tunnel is lost": 502, "answered before it was read": 200, "TCP, the client leaves": None,
+    "TCP, the agent resets": 502, "no TCP endpoint": 502,
+}
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_whatever_becomes_of_long_heads_their_memory_is_given_back(node, kind):
+    """One after the other, and together more than there is memory for."""
+    ends = Ends(node)
+    statuses = [ends.run(kind) for _ in range(170)]
+    assert set(statuses) == {ENDS[kind]}
+    assert unheld(node, "client") == 0
+    assert long_is_served(node)
+    ends.agent.close()
