@@ -151,11 +151,16 @@ public final class ConnectionPool {
             uses &+= 1
             wish.receiver.upstreamDidOpen(OpenedUpstream(connection, isReused: false, pool: self))
         case .failure(let error):
-            report(error)
-            onUnreached?()
-            if error.isTLS { onTLSFailure?() }
+            didFail(error)
             wish.receiver.upstreamDidFail(failure(error))
         }
+    }
+
+    /// A connection did not come about, or was refused behind its handshake.
+    func didFail(_ error: EngineError) {
+        report(error)
+        onUnreached?()
+        if error.isTLS { onTLSFailure?() }
     }
 
     private func report(_ error: EngineError) {

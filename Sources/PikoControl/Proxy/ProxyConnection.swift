@@ -268,7 +268,7 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
             upstream = nil
             suspectPool()
             // A peer that wants another certificate than ours says so after the handshake (RFC 8446 4.4.2.4).
-            if let error, error.isTLS { pool?.onTLSFailure?() }
+            if let error, error.isTLS { pool?.didFail(error) }
             // Only a refusal proves that the request was not taken: an acknowledgement may have been lost with the tunnel.
             if error != .refused { handle(.upstreamConfirmed) }
             return handle(.upstreamClosed)
