@@ -60,7 +60,7 @@ class Crowd:
 @pytest.fixture
 def node(piko, service):
     """With a good agent; "before" is its memory at rest."""
-    node = piko.server("--proxy.http.read-header-timeout", "100s", "--proxy.access-log.disable")
+    node = piko.server("--proxy.http.read-header-timeout", "100s", "--proxy.timeout", "100s", "--proxy.access-log.disable")
     piko.agent("http", node, "good", service.addr, "--access-log.disable")
     assert long_is_served(node)
     node.before = rss(node.pid)

@@ -95,7 +95,7 @@ def test_variables_are_put_in_only_where_asked_for(run, file):
     ("upstream:\n  auth:\n    hmac_secret_key:\n", "upstream.auth.hmac_secret_key"),
     ("admin: {auth: {rsa_public_key: null}}\n", "admin.auth.rsa_public_key"),
     ("proxy: {auth: {jwks: {endpoint: '${PIKO_TEST_NONE}'}}}\n", "proxy.auth.jwks.endpoint"),
-    ("proxy: {auth: {hmac_secret_key: s, audience: ''}}\n", "proxy.auth.audience"),
+    ("proxy: {auth: {hmac_secret_key: s, audience: '$PIKO_TEST_NONE$PIKO_TEST_NONE'}}\n", "proxy.auth.audience"),
     ("upstream: {tenants: [{id: a, auth: {hmac_secret_key: '$PIKO_TEST_NONE'}}]}\n", "upstream.tenants[0].auth.hmac_secret_key"),
     ("upstream: {tenants: [{id: a, auth: {hmac_secret_key: s, ecdsa_public_key: ~}}]}\n", "upstream.tenants[0].auth.ecdsa_public_key"),
     ("upstream: {tls: {cert: c, key: k, client_cas: '$PIKO_TEST_NONE'}}\n", "upstream.tls.client_cas"),
@@ -109,6 +109,33 @@ def test_what_protects_something_is_never_empty(run, file, text, name):
     """Nor null, as it stands or because a variable has no value: a node that starts would ask nobody."""
     error = server(run, file, text, "--config.expand-env").error
     assert re.fullmatch(rf'piko\.yaml:\d: {re.escape(name)}: expected .*, got ""', error), error
+
+
+# Of the shape in which Piko 0.9 lists its keys, with the values that they have without being given.
+EVERY_KEY = """
+cluster: {node_id: "", node_id_prefix: "", join: []}
+proxy: &port
+  advertise_addr: ""
+  auth: {hmac_secret_key: "", rsa_public_key: "", ecdsa_public_key: "", audience: "", issuer: "", jwks: {endpoint: ""}}
+  tls: {cert: "", key: "", client_cas: "", client: {root_cas: "", cert: "", key: ""}}
+upstream: *port
+admin: *port
+"""
+
+
+def test_a_file_that_lists_every_key_with_nothing_behind_it_is_taken(run, file):
+    """An empty text in the file itself is somebody's decision, with variables about as without."""
+    for flags in ([], ["--config.expand-env"]):
+        assert server(run, file, EVERY_KEY, "--config.check", *flags).code == 0
+    agent = 'listeners: [{endpoint_id: a, addr: 1, tls: {root_cas: "", cert: "", key: ""}}]\nconnect: {token: "", token_file: "", tls: {root_cas: ""}}\n'
+    assert run("agent", "start", "--config.path", file(agent), "--config.check").code == 0
+
+
+def test_a_variable_without_a_value_leaves_the_rest_of_a_text_or_list(run, file):
+    text = "cluster: {join: [$PIKO_TEST_NONE]}\nproxy: {timeout: $PIKO_TEST_NONE, bind_addr: '$PIKO_TEST_NONE:8000'}\n"
+    assert server(run, file, text, "--config.check", "--config.expand-env").code == 0
+    quoted = server(run, file, "proxy: {timeout: '$PIKO_TEST_NONE'}\n", "--config.check", "--config.expand-env").error
+    assert quoted == 'piko.yaml:1: proxy.timeout: expected a duration such as 10s or 1m30s, got ""'
 
 
 def test_an_empty_flag_does_not_take_away_what_the_file_has(run, file):

@@ -196,7 +196,7 @@ def test_an_agents_token_changes_for_the_dials_to_come(piko, told, service, tmp_
     keys.write_text("upstream: {tenants: [{id: red, auth: {hmac_secret_key: of red}}, {id: blue, auth: {hmac_secret_key: of blue}}]}\n")
     node = piko.server("--config.path", keys)
     text = f"listeners: [{{endpoint_id: web, addr: '{service.addr}'}}]\n"
-    old, new = token(key="of red", exp=soon(3)), token(key="of blue")
+    old, new = token(key="of red", exp=soon(8)), token(key="of blue")
     told.write(text + f"connect: {{token: {old}, tenant_id: red}}\n")
     told.process = piko.start(
         PikoProcess, "agent", piko.looped("agent", "start", "--config.path", told.path, "--connect.url", node.upstream_url, *piko.dialling))

@@ -113,7 +113,7 @@ def test_a_recorded_greeting_and_silent_connections_keep_no_node_out(piko):
         assert time.monotonic() - began < 10
         eventually(asked, 20, "a question by TCP answered")
         eventually(lambda: crowd.opened > 128, 20, "connections that gave way")
-        assert flood.sent > 3000 and set(rejected(node)) <= {"replayed", "bound"}
+        assert flood.sent > 3000 and set(rejected(node)) <= {"replayed", "bound", "late"}
         assert members(node)["late"] == members(late)["node"] == "active"
 
 

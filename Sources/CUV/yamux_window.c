@@ -10,7 +10,7 @@
 
 enum {
     NEARBY_NS = 500000,     // what a busy machine alone may take; a peer no further needs no larger windows
-    FAR_NS = 500000000,     // further away than any place on Earth: somebody answers late
+    FAR_NS = 1000000000,    // further away than by way of a satellite: somebody answers late
     SLOW = 8,               // round trips for half a window: it is four times as large as it needs to be, or more
 };
 

@@ -48,7 +48,7 @@ struct AgentLine {
         let configuration = try StayingCommand.configuration(
             AgentConfiguration.keys, defaults: AgentConfiguration(), logging: \.log,
             check: { (configuration, log) throws(ConfigurationError) in try NamedFiles.check(configuration, log: log) },
-            checkAgain: { (configuration) throws(ConfigurationError) in try NamedFiles.checkTokens(configuration) }
+            checkAgain: { (new, current) throws(ConfigurationError) in try NamedFiles.checkTokens(new, insteadOf: current) }
         ) {
             let loaded = try load()
             var configuration = loaded.configuration.configuration

@@ -23,7 +23,7 @@ struct Forward: ParsableCommand {
         let configuration = try StayingCommand.configuration(
             ForwardConfiguration.keys, defaults: ForwardConfiguration(), logging: \.log,
             check: { (configuration, log) throws(ConfigurationError) in try NamedFiles.check(configuration, log: log) },
-            checkAgain: { (configuration) throws(ConfigurationError) in try NamedFiles.checkTokens(configuration) },
+            checkAgain: { (new, current) throws(ConfigurationError) in try NamedFiles.checkTokens(new, insteadOf: current) },
             load: load)
         throw CommandExit.code(ForwardProcess(configuration: configuration).run())
     }

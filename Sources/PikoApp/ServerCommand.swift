@@ -24,7 +24,7 @@ struct ServerRun: ParsableCommand {
         let configuration = try StayingCommand.configuration(
             ServerConfiguration.keys, defaults: ServerConfiguration(), logging: \.log,
             check: { (configuration, log) throws(ConfigurationError) in try NamedFiles.check(configuration, log: log) },
-            checkAgain: { (configuration) throws(ConfigurationError) in try NamedFiles.checkTokens(configuration) }
+            checkAgain: { (new, current) throws(ConfigurationError) in try NamedFiles.checkTokens(new, insteadOf: current) }
         ) { try Self.load(arguments) }
         ParentWatch.start()
         throw CommandExit.code(ServerProcess(configuration: configuration).run())

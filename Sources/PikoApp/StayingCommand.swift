@@ -10,22 +10,22 @@ enum StayingCommand {
     /// - Parameters:
     ///   - logging: where the configuration says what is logged.
     ///   - check: looks at what the configuration names, before anything starts.
-    ///   - checkAgain: the part of it that a configuration read later has to pass, too.
+    ///   - checkAgain: what a configuration read later has to pass, too; beside what is in effect.
     ///   - load: reads flags and file, and checks what they say.
     static func configuration<Configuration>(
         _ keys: [ConfigurationKey<Configuration>], defaults: Configuration, logging: KeyPath<Configuration, LogConfiguration>,
         check: (Configuration, Log) throws(ConfigurationError) -> Void = { _, _ in },
-        checkAgain: @escaping (Configuration) throws(ConfigurationError) -> Void = { _ in },
+        checkAgain: @escaping (_ new: Configuration, _ current: Configuration) throws(ConfigurationError) -> Void = { _, _ in },
         load: @escaping () throws -> Loaded<Configuration>
     ) throws -> LiveConfiguration<Configuration> {
         let loaded = try load()
         let log = Log(sink: LogSink(configuration: loaded.configuration[keyPath: logging]))
         try check(loaded.configuration, log)
         try loaded.endIfOnlyChecked()
-        return LiveConfiguration(loaded.configuration, defaults: defaults, keys: keys, logging: logging, log: log) { () throws(ConfigurationError) in
+        return LiveConfiguration(loaded.configuration, defaults: defaults, keys: keys, logging: logging, log: log) { current throws(ConfigurationError) in
             do {
                 let configuration = try load().configuration
-                try checkAgain(configuration)
+                try checkAgain(configuration, current)
                 return configuration
             } catch let error as ConfigurationError {
                 throw error

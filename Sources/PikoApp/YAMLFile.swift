@@ -64,7 +64,7 @@ private struct YAMLTree {
         case .scalar(let scalar):
             return ConfigurationNode(content(of: scalar, in: node), line: line)
         case .sequence(let sequence):
-            return ConfigurationNode(.list(try sequence.map { try convert($0) }), line: line)
+            return ConfigurationNode(.list(try list(sequence)), line: line)
         case .mapping(let mapping):
             return ConfigurationNode(.mapping(try mapping.map { try entry($0, $1) }), line: line)
         case .alias:
@@ -72,12 +72,25 @@ private struct YAMLTree {
         }
     }
 
+    /// The only element of a list is none where its variable has no value.
+    private mutating func list(_ sequence: Node.Sequence) throws -> [ConfigurationNode] {
+        let nodes = try sequence.map { try convert($0) }
+        return nodes.count == 1 && sequence[0].scalar?.string == String(Character(EnvironmentExpansion.gap)) && nodes[0].content == .null ? [] : nodes
+    }
+
     private func content(of scalar: Node.Scalar, in node: Node) -> ConfigurationNode.Content {
         let isPlain = scalar.style == .plain || scalar.style == .any
-        return isPlain && node.null != nil ? .null : .scalar(scalar.string)
+        if isPlain, node.null != nil { return .null }
+        let text = withoutGaps(scalar.string)
+        if text.isEmpty, !scalar.string.isEmpty { return isPlain ? .null : .unset }
+        return .scalar(text)
+    }
+
+    private func withoutGaps(_ text: String) -> String {
+        String(String.UnicodeScalarView(text.unicodeScalars.filter { $0 != EnvironmentExpansion.gap }))
     }
 
     private mutating func entry(_ key: Node, _ value: Node) throws -> ConfigurationNode.Entry {
-        ConfigurationNode.Entry(key: key.scalar?.string ?? "?", line: key.mark?.line ?? 1, value: try convert(value))
+        ConfigurationNode.Entry(key: key.scalar.map { withoutGaps($0.string) } ?? "?", line: key.mark?.line ?? 1, value: try convert(value))
     }
 }

@@ -270,7 +270,7 @@ static bool the_last_is_over(void *ctx) { return ((world *)ctx)->sides[FAST].end
 
 // Four clients download fast over a way of 50 ms, then read no more. Their windows together could have been all that the tunnel has.
 static void those_that_stand_still_leave_a_window_for_the_next(void) {
-    enum { STOP = 6000000, ALL = 8000000, MIB = 1 << 20 };
+    enum { STOP = 6000000, ALL = 10000000, MIB = 1 << 20 };
     cuv_loop *loop = cuv_loop_new();
     cuv_stream *a, *b;
     pipe_new(loop, 25, 64 << 20, &a, &b);

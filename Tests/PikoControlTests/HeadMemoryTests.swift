@@ -18,6 +18,11 @@ import Testing
         "GET /x HTTP/1.1\r\nHost: my.example\r\n\(more)X-Long: \(String(repeating: "l", count: bytes))\r\n\r\n"
     }
 
+    /// A request with a field of about so many bytes that goes no further than here.
+    private static func headForUs(_ bytes: Int) -> String {
+        "GET /x HTTP/1.1\r\nHost: my.example\r\nConnection: x-long\r\nX-Long: \(String(repeating: "l", count: bytes))\r\n\r\n"
+    }
+
     /// Whether it becomes true within five seconds.
     private static func eventually(_ condition: () -> Bool) -> Bool {
         for _ in 0..<5000 {
@@ -87,6 +92,22 @@ import Testing
                 #expect(try client.read(until: "\r\n").hasPrefix("HTTP/1.1 \(status) "))
                 #expect(Self.eventually { heads.rest == Self.total })
             }
+        }
+    }
+
+    @Test("held: a long head of which little goes on gives back all that it took, on whichever loop", arguments: [1, 2])
+    func dropped(loops: Int) throws {
+        try Self.run(loops: loops) { stage, heads in
+            let client = try stage.connect()
+            for _ in 0..<3 {
+                try client.send(Self.headForUs(90_000))
+                let service = try stage.acceptFresh()
+                _ = try service.read(until: "\r\n\r\n")
+                try service.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+                _ = try client.read(until: "hello")
+                #expect(heads.rest == Self.total)
+            }
+            #expect(loops == 1 || stage.moves > 0)
         }
     }
 

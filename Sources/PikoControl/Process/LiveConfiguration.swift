@@ -6,8 +6,8 @@ import PikoCore
 
 /// The configuration of a command that stays.
 public final class LiveConfiguration<Configuration> {
-    /// Reads flags and file anew, and checks them.
-    public typealias Read = () throws(ConfigurationError) -> Configuration
+    /// Reads flags and file anew, and checks them; what is in effect is given.
+    public typealias Read = (_ current: Configuration) throws(ConfigurationError) -> Configuration
 
     /// What is in effect.
     public private(set) var current: Configuration
@@ -75,7 +75,7 @@ public final class LiveConfiguration<Configuration> {
     /// - Parameter apply: throws before it has changed anything.
     func reload(_ apply: (ReloadPlan<Configuration>) throws(ConfigurationError) -> Void) {
         do throws(ConfigurationError) {
-            let plan = ReloadPlan(from: current, to: try read(), keys: keys)
+            let plan = ReloadPlan(from: current, to: try read(current), keys: keys)
             try apply(plan)
             current = plan.configuration
             // Said where either the old level or the new one lets it be said.

@@ -77,7 +77,7 @@ extension ProxyConnection {
     /// There is no memory for so long a head. A node, which speaks for somebody else, may ask another.
     private func refuseUnheld(_ bytes: UnsafeRawBufferPointer) {
         proxy.noteUnheld(.requestUnheld)
-        let isOfNode = proxy.settings.role == .agent || isOfSession || isOfMember
+        let isOfNode = proxy.settings.role == .agent || isOfSession || isAtMember()
         end(bytes, with: ProxyError.overloaded.status, ProxyError.overloaded.text, isRefusal: isOfNode)
     }
 
@@ -252,7 +252,7 @@ extension ProxyConnection {
     }
 
     /// Whether the client is where another node is: asked of the membership once, and again when that has changed.
-    private func isAtMember() -> Bool {
+    func isAtMember() -> Bool {
         guard let membership = proxy.membership else { return false }
         let version = membership.version()
         if version != memberVersion {

@@ -169,6 +169,8 @@ final class ProxyConnection: ConnectionHandler, FlowHandler, UpstreamReceiver, D
         case .exchange: break
         }
         guard state == .exchange else { return }
+        settleUpstream()
+        settleDownstream()
         if (readDeadline <= now && exchange.isUploading) || writeDeadline <= now { return handle(.overdue) }
         if readDeadline <= now { readDeadline = .max }
         if watchDeadline <= now { watchFired() }

@@ -6,6 +6,8 @@
 public struct ConfigurationNode: Equatable, Sendable {
     public indirect enum Content: Equatable, Sendable {
         case null
+        /// A text in quotes of which nothing is left, since it named variables that have no value.
+        case unset
         /// As written, without its quotes.
         case scalar(String)
         case list([ConfigurationNode])

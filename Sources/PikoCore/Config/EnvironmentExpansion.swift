@@ -3,7 +3,10 @@
 // Pure: the variables are given.
 
 public enum EnvironmentExpansion {
-    /// An undefined or empty variable is its default, or nothing. A "$" that no name follows stays. What is put in is not
+    /// Stands where a variable had no value, until the text was parsed: a text that somebody left empty is another thing. Of the private use area.
+    public static let gap: Unicode.Scalar = "\u{F8FE}"
+
+    /// An undefined or empty variable is its default, or a `gap`. A "$" that no name follows stays. What is put in is not
     /// looked at again.
     public static func expand(_ text: String, _ variable: (String) -> String?) -> String {
         var result = ""
@@ -33,6 +36,7 @@ public enum EnvironmentExpansion {
     private static func value(of reference: Substring, _ variable: (String) -> String?) -> String {
         let parts = reference.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         let found = variable(String(parts[0])) ?? ""
-        return found.isEmpty && parts.count == 2 ? String(parts[1]) : found
+        if !found.isEmpty { return found }
+        return parts.count == 2 ? String(parts[1]) : String(Character(gap))
     }
 }

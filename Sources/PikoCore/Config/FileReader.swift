@@ -59,6 +59,10 @@ public struct FileReader<Root> {
             return
         case .null:
             try key.assign(&root, key.isList ? [] : [""], name(key.path))
+        case .scalar("") where !key.isList && key.written(root).isEmpty:
+            return  // as in the list of all keys that Piko 0.9 shows: none, which is what there is
+        case .unset where !key.isList:
+            try key.assign(&root, [""], name(key.path))
         case .scalar(let text) where !key.isList:
             try key.assign(&root, [text], name(key.path))
         case .list(let nodes) where key.isList:
@@ -72,10 +76,11 @@ public struct FileReader<Root> {
     private func texts(_ nodes: [ConfigurationNode], _ key: ConfigurationKey<Root>) throws(ConfigurationError) -> [String] {
         var texts: [String] = []
         for node in nodes {
-            guard case .scalar(let text) = node.content else {
-                throw ConfigurationError("\(name(key.path)): expected a list of single values", line: node.line)
+            switch node.content {
+            case .scalar(let text): texts.append(text)
+            case .unset: texts.append("")
+            default: throw ConfigurationError("\(name(key.path)): expected a list of single values", line: node.line)
             }
-            texts.append(text)
         }
         return texts
     }

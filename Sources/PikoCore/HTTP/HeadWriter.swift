@@ -32,9 +32,8 @@ public final class HeadWriter {
     /// Forgets the bytes and gives back what an unusually large head took.
     public func release() {
         count = 0
-        guard capacity > HeadWriter.smallCapacity else { return }
-        grow(to: HeadWriter.smallCapacity)
         companion = nil
+        if capacity > HeadWriter.smallCapacity { grow(to: HeadWriter.smallCapacity) }
     }
 
     /// Makes room for so many more bytes.

@@ -68,15 +68,23 @@ struct ConfigEveryKeyTests {
         try reader.apply(try reader.split([argument]), to: &root)
     }
 
-    /// By its flag and in a file, under the name that the user has written.
+    /// By its flag and in a file, under the name that the user has written. Only in a file may nothing stand for nothing.
     private func refuses<Root>(_ key: ConfigurationKey<Root>, _ text: String, _ keys: [ConfigurationKey<Root>], _ root: Root) {
         var root = root
         let byFlag = message { () throws(ConfigurationError) in try apply("\(key.flag)=\(text)", keys, &root) }
         #expect(byFlag?.hasPrefix("\(key.flag): expected ") == true, "\(key.flag)=\(text): \(byFlag ?? "taken")")
+        #expect(byFlag?.contains("\n") == false, "\(key.path)")
+        if text.isEmpty, !key.isList, key.written(root).isEmpty { return takesNone(key, keys, root) }
         let file = node(text, at: key.path, isList: key.isList)
         let inFile = message { () throws(ConfigurationError) in try FileReader(keys).read(file, into: &root) }
         #expect(inFile?.hasPrefix("\(key.path): expected ") == true, "\(key.path): \(text): \(inFile ?? "taken")")
-        #expect(byFlag?.contains("\n") == false && inFile?.contains("\n") == false, "\(key.path)")
+        #expect(inFile?.contains("\n") == false, "\(key.path)")
+    }
+
+    private func takesNone<Root>(_ key: ConfigurationKey<Root>, _ keys: [ConfigurationKey<Root>], _ root: Root) {
+        var root = root
+        let said = message { () throws(ConfigurationError) in try FileReader(keys).read(node("", at: key.path, isList: false), into: &root) }
+        #expect(said == nil && key.written(root).isEmpty, "\(key.path): \(said ?? "given")")
     }
 
     @Test("keys: every one of a server takes its type and refuses the rest by name")
@@ -103,20 +111,22 @@ struct ConfigEveryKeyTests {
         ["auth.hmac_secret_key", "auth.rsa_public_key", "auth.ecdsa_public_key", "auth.audience", "auth.issuer", "auth.jwks.endpoint"]
         + ["tls.cert", "tls.key", "tls.client_cas", "tls.client.cert", "tls.client.key", "tls.client.root_cas"]
 
-    private func nothing(_ key: String) -> ConfigurationNode {
-        key.split(separator: ".").reversed().reduce(ConfigurationNode(.null, line: 1)) { inner, name in
+    private func node(of content: ConfigurationNode.Content, at key: String) -> ConfigurationNode {
+        key.split(separator: ".").reversed().reduce(ConfigurationNode(content, line: 1)) { inner, name in
             ConfigurationNode(.mapping([.init(key: String(name), line: 1, value: inner)]), line: 1)
         }
     }
 
-    /// Given with nothing behind them by a flag, in a file, and as null there.
+    /// Given with nothing behind them by a flag, and in a file by a variable without a value or as null. An empty text there is as good as none.
     private func refuseNothing<Root>(_ keys: [ConfigurationKey<Root>], _ root: Root, _ paths: [String]) {
         #expect(keys.filter { !$0.takesNothing }.map(\.path).sorted() == paths.sorted())
         for key in keys where !key.takesNothing {
             refuses(key, "", keys, root)
-            var root = root
-            let said = message { () throws(ConfigurationError) in try FileReader(keys).read(nothing(key.path), into: &root) }
-            #expect(said?.hasPrefix("\(key.path): expected ") == true && said?.hasSuffix(#", got """#) == true, "\(key.path): \(said ?? "taken")")
+            for content in [ConfigurationNode.Content.null, key.isList ? .list([ConfigurationNode(.unset, line: 1)]) : .unset] {
+                var root = root
+                let said = message { () throws(ConfigurationError) in try FileReader(keys).read(node(of: content, at: key.path), into: &root) }
+                #expect(said?.hasPrefix("\(key.path): expected ") == true && said?.hasSuffix(#", got """#) == true, "\(key.path): \(said ?? "taken")")
+            }
         }
     }
 
@@ -133,7 +143,7 @@ struct ConfigEveryKeyTests {
 
     @Test("keys: of a tenant too, by the tenant's place")
     func tenants() {
-        let secret = ConfigurationNode(.mapping([.init(key: "hmac_secret_key", line: 3, value: ConfigurationNode(.scalar(""), line: 3))]), line: 3)
+        let secret = ConfigurationNode(.mapping([.init(key: "hmac_secret_key", line: 3, value: ConfigurationNode(.unset, line: 3))]), line: 3)
         let tenant = ConfigurationNode(.mapping([.init(key: "auth", line: 3, value: secret)]), line: 2)
         let list = ConfigurationNode(.mapping([.init(key: "tenants", line: 1, value: ConfigurationNode(.list([tenant]), line: 2))]), line: 1)
         let file = ConfigurationNode(.mapping([.init(key: "upstream", line: 1, value: list)]), line: 1)

@@ -187,9 +187,9 @@ struct ConfigFileTests {
     }
 
     @Test("variables: every documented form", arguments: [
-        ("$A", "1"), ("${A}", "1"), ("x$A-y", "x1-y"), ("$A$B", "12"), ("$AB", ""), ("${C}", ""), ("${C:d}", "d"), ("${A:d}", "1"),
+        ("$A", "1"), ("${A}", "1"), ("x$A-y", "x1-y"), ("$A$B", "12"), ("$AB", "\u{F8FE}"), ("${C}", "\u{F8FE}"), ("${C:d}", "d"), ("${A:d}", "1"),
         ("${E:d}", "d"), ("${C:http://h:1/p}", "http://h:1/p"), ("${C:}", ""), ("$", "$"), ("$$A", "$1"), ("a$1b", "a$1b"), ("${", "${"), ("${}", "${}"),
-        ("$A_B.", "."), ("pa$$word", "pa$"), ("${R}", "$A"),
+        ("$A_B.", "\u{F8FE}."), ("pa$$word", "pa$\u{F8FE}"), ("${R}", "$A"),
     ])
     func variables(text: String, expected: String) {
         let variables = ["A": "1", "B": "2", "E": "", "R": "$A"]
