@@ -11,6 +11,7 @@ import msgpack
 
 from cluster.test_gossip_keys import OLD, Sealer, conversation, heard_of, keys, rejected
 from cluster.test_membership import all_active, members, start
+from harness.background import Background
 from harness.usage import eventually
 from peer.wire import address
 
@@ -34,14 +35,13 @@ def answered(peer, node):
         return None
 
 
-class Flood:
+class Flood(Background):
     """Somebody without a key: sends one recorded packet again and again, some thousand times a second."""
 
     def __init__(self, node, packet):
+        super().__init__()
         self.node, self.packet = address(node.gossip), packet
         self.sent = 0
-        self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
@@ -50,24 +50,15 @@ class Flood:
                     udp.sendto(self.packet, self.node)
                 self.sent += 40
 
-    def __enter__(self):
-        self.thread.start()
-        return self
 
-    def __exit__(self, *_):
-        self.stopped.set()
-        self.thread.join()
-
-
-class SilentCrowd:
+class SilentCrowd(Background):
     """So many TCP connections that say nothing; each that is ended is opened again."""
 
     def __init__(self, node, count):
+        super().__init__()
         self.node, self.count = address(node.gossip), count
         self.opened = 0
         self.full = threading.Event()
-        self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self):
         with selectors.DefaultSelector() as crowd:
@@ -83,13 +74,9 @@ class SilentCrowd:
                 key.fileobj.close()
 
     def __enter__(self):
-        self.thread.start()
+        super().__enter__()
         assert self.full.wait(20)
         return self
-
-    def __exit__(self, *_):
-        self.stopped.set()
-        self.thread.join()
 
 
 def test_a_recorded_greeting_and_silent_connections_keep_no_node_out(piko):

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from cluster.test_membership import all_active, members, restart, start
+from harness.background import Background
 from harness.ports import free_port
 from harness.usage import eventually
 from peer.client import fetch
@@ -127,10 +128,11 @@ def conversation(node, secret, question):
     return answer
 
 
-class Relay:
+class Relay(Background):
     """Somebody on the network between nodes: passes UDP packets on to a node and writes them down."""
 
     def __init__(self, node):
+        super().__init__()
         self.node = address(node)
         self.packets = []
         self.other = ("127.0.0.1", 9)
@@ -138,8 +140,6 @@ class Relay:
         self.front.bind(("127.0.0.1", 0))
         self.front.settimeout(0.2)
         self.addr = "127.0.0.1:%d" % self.front.getsockname()[1]
-        self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self):
         while not self.stopped.is_set():
@@ -154,13 +154,8 @@ class Relay:
                 self.other = source
                 self.front.sendto(packet, self.node)
 
-    def __enter__(self):
-        self.thread.start()
-        return self
-
     def __exit__(self, *_):
-        self.stopped.set()
-        self.thread.join()
+        super().__exit__()
         self.front.close()
 
 
@@ -204,16 +199,15 @@ def test_a_sealed_node_at_a_cluster_without_keys_stays_outside(piko):
     assert list(members(one)) == ["one"] and list(members(stranger)) == ["stranger"]
 
 
-class Requests:
+class Requests(Background):
     """A client that asks one node after another, all the time; a node that restarts is left out meanwhile."""
 
     def __init__(self, nodes):
+        super().__init__()
         self.nodes = nodes
         self.failed = []
         self.answered = 0
-        self.stopped = threading.Event()
         self.lock = threading.Lock()
-        self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self):
         while not self.stopped.is_set():
@@ -231,14 +225,6 @@ class Requests:
     def serve(self, nodes):
         with self.lock:
             self.nodes = nodes
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopped.set()
-        self.thread.join()
 
 
 def test_keys_are_exchanged_by_restarts_without_an_outage(piko, service):

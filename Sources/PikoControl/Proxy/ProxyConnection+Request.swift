@@ -252,7 +252,7 @@ extension ProxyConnection {
     }
 
     /// Whether the client is where another node is: asked of the membership once, and again when that has changed.
-    func isAtMember() -> Bool {
+    private func isAtMember() -> Bool {
         guard let membership = proxy.membership else { return false }
         let version = membership.version()
         if version != memberVersion {

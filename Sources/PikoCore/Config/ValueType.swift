@@ -17,8 +17,8 @@ public struct ValueType<Value: Equatable> {
     /// A key that is given with nothing behind it (an empty text or list, in a file also null) is as good as left out.
     private(set) var takesNothing = true
 
-    /// The same, but given with nothing behind it a mistake: of keys that protect something, or a variable without a value would take the
-    /// protection away unseen.
+    /// The same, but given with nothing behind it a mistake, unless a file says so by an empty text: of keys that protect something, or a variable
+    /// without a value would take the protection away unseen.
     func neverEmpty(_ expected: String? = nil) -> Self {
         var type = self
         type.expected = expected ?? self.expected
